@@ -36,7 +36,8 @@ from lociscope.labels import N_LABELS
 from lociscope.predict.batch import predict_to_file
 from lociscope.predict.output import OutputOptions
 from lociscope.predict.predictor import Predictor, open_bundle
-from lociscope.prediction_log.log import PredictionLog, make_rows, open_log
+from lociscope.prediction_log.log import PredictionLog, open_log
+from lociscope.prediction_log.rows import make_rows
 from lociscope.prediction_log.writer import MOST_AT_ONCE
 from lociscope.simulate import simulate_field
 

@@ -27,7 +27,7 @@ from lociscope.images.field import Field
 from lociscope.monitor import Sample, compare_samples
 from lociscope.monitor.report import CauseKind
 from lociscope.predict.predictor import BATCH_SIZE, Predictor, batched, open_bundle
-from lociscope.prediction_log.log import Window
+from lociscope.prediction_log.rows import Window
 from lociscope.processes.workers import map_in_order
 from lociscope.simulate import simulate_field
 from lociscope.simulate.field import FIELDS_PER_SPECIMEN

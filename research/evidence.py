@@ -55,7 +55,7 @@ def explain_with_graph(predictor: Predictor, tile: np.ndarray, location: int) ->
 
 def explain_with_occlusion(predictor: Predictor, tile: np.ndarray, location: int) -> np.ndarray:
     """Return the map of a network without evidence."""
-    return occlude(predictor, tile[None], [location])[0, ..., 0]
+    return occlude(predictor.engine, tile[None], [location])[0, ..., 0]
 
 
 def make_grad_cam(path: Path) -> Explain:

@@ -64,7 +64,17 @@ LOGIT_WEIGHT, LOGIT_LIMIT = 0.25, 9.0
 BACKBONE = "block3_relu2"
 PREFIX = "student/"
 POLICY: Policy = "expected"
-LIMITS = "Learned from simulated cells only; no instrument, and not for diagnosis."
+LIMITS = (
+    "Learned from simulated cells only, so that the commands work at once; no instrument, and not for diagnosis. One "
+    "of its teachers used what GapNet-PL, a network trained on images of the Human Protein Atlas, perhaps also on some "
+    "of the real fields below, says of simulated cells. On 56 real fields of the 2018 competition "
+    "(research/real_fields.py, 90 % intervals): LRAP 0.70 (0.63–0.77) where the label frequencies alone reach 0.45, "
+    "macro-AUC 0.84 (0.79–0.89); without the ER channel LRAP 0.67; on 35 pictures of HPA's dictionary the location is "
+    "among the top-3 in 0.77 (0.66–0.89). Nuclear bodies, fibrillar centres and mitochondria are read badly there. "
+    "Whole fields of about 164 µm at 0.64 µm a pixel. Probabilities are calibrated, and thresholds chosen, on 900 "
+    "simulated fields with the label frequencies of the Human Protein Atlas; other cell lines, stains or microscopes "
+    "may need others."
+)
 
 
 # === The teacher ===
@@ -400,6 +410,7 @@ def write_student_bundle(out: Path, bundle: Path, catalog: Path, name: str, netw
         input=shipped.card.input,
         decide=Decision(policy="none", thresholds=(1.0,) * N_LABELS),
         limits=LIMITS,
+        out_of_distribution=shipped.card.out_of_distribution,
         provenance={
             **shipped.card.provenance,
             "student": {
@@ -413,7 +424,8 @@ def write_student_bundle(out: Path, bundle: Path, catalog: Path, name: str, netw
             },
         },
     )
-    draft = Bundle(bundle, card, data, Selftest(inputs, found), "")
+    # the embedding is the network's, and so is what its detector says
+    draft = Bundle(bundle, card, data, Selftest(inputs, found), "", detector=shipped.detector)
     written, fields, failures = finish_bundle(draft, catalog, FitOptions(policy=POLICY), ignore_progress)
     print(f"{written.folder}: fitted on {fields} fields, {len(failures)} could not be read")
 

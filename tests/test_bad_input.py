@@ -497,9 +497,9 @@ def happens(sources: list[Path], rules: Rules) -> str:
     for source in found:
         try:
             field = read_field(source)
-            tiles, warnings, whole, _ = make_tiles(field, SPEC)
-            noticed = find_warnings(whole, InputMeasures(tiles[0]), SPEC.height, field.missing)
-            said += ["read", *map(str, (*field.warnings, *warnings, *noticed))]
+            made = make_tiles(field, SPEC)
+            noticed = find_warnings(made.whole, InputMeasures(made.pixels[0]), SPEC.height, field.missing)
+            said += ["read", *map(str, (*field.warnings, *made.warnings, *noticed))]
         except LociscopeError as error:
             said.append(str(error))
     return name_parameters("\n".join(said), FLAGS)

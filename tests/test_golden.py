@@ -17,7 +17,7 @@ from lociscope.images.discovery.sources import find_fields
 from lociscope.images.io.read import read_field
 
 GOLDEN = Path(__file__).parent / "golden"
-SHIPPED_BYTES = 4_000_000
+SHIPPED_BYTES = 10_000_000
 
 
 def test_the_shipped_bundle_says_what_it_said() -> None:

@@ -18,6 +18,7 @@ TABLES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("[[rules]]", ("rules",)),
     ("[limits]", ("limits",)),
     ("[budget]", ("budget",)),
+    ("[quality]", ("quality",)),
     ("[timing]", ("timing",)),
     ("[specimen]", ("specimen",)),
 )

@@ -77,11 +77,13 @@ def environment(tiny_bundle: Path) -> dict[str, str]:
 def process(environment: dict[str, str], tmp_path: Path) -> Callable[..., Said]:
     """`process("predict", …)` runs `python -m lociscope predict …` in a fresh process in `tmp_path`."""
 
-    def run(*words: object, code: str | None = None, prefix: tuple[str, ...] = (), **changed: str) -> Said:
+    def run(
+        *words: object, code: str | None = None, prefix: tuple[str, ...] = (), stdin: str | None = None, **changed: str
+    ) -> Said:
         start = ["-m", "lociscope"] if code is None else ["-c", code]
         done = subprocess.run(
             [*prefix, sys.executable, "-W", "error", *start, *map(str, words)],
-            env=environment | changed, cwd=tmp_path, capture_output=True, text=True, check=False,
+            env=environment | changed, cwd=tmp_path, input=stdin, capture_output=True, text=True, check=False,
         )  # fmt: skip
         return Said(done.returncode, done.stdout, done.stderr)
 

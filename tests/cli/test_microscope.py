@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -221,3 +223,79 @@ def test_the_example_of_the_docs_runs(lociscope: Command, tmp_path: Path, monkey
     asked = [json.loads(line) for line in (tmp_path / "acquired" / "decisions.jsonl").read_text().splitlines()][12:]
     assert {line["objective"] for line in asked} == {"20x"}
     assert {line["well"] for line in asked[:8]} == {"A1"}  # the well of the nucleolar antibody
+
+
+def test_proposals_are_answered_on_stdin(process: Command, plan: Path, tmp_path: Path) -> None:
+    given, out, err = process("microscope", "run", plan, "-o", "here", "--mode", "propose", stdin="y\nn\n")
+    assert (given, out.split(";")[0].strip()) == (0, "3 fields in here, 1 requested by rules")
+    assert "rule 1 (Nucleoli" in err
+    answers = [json.loads(line)["accepted"] for line in (tmp_path / "here" / "answers.jsonl").read_text().splitlines()]
+    assert answers == [True, False]
+
+
+def test_a_mode_that_does_not_exist(lociscope: Command, plan: Path) -> None:
+    code, _, err = lociscope("microscope", "run", plan.name, "--mode", "observ")
+    assert (code, "There is no mode 'observ'. Did you mean 'observe'?" in err) == (2, True)
+    code, out, _ = lociscope("microscope", "run", plan.name, "--mode", "observe", "--dry-run")
+    assert (code, "mode        observe" in out) == (0, True)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@pytest.mark.parametrize(
+    "end",
+    ["page", *(pytest.param(each, marks=pytest.mark.slow) for each in ("SIGTERM", "SIGHUP", "SIGINT", "run"))],
+)
+def test_a_run_with_a_live_page_is_ended_by_the_page_or_a_signal(
+    environment: dict[str, str], plan: Path, tmp_path: Path, end: str
+) -> None:
+    pytest.importorskip("fastapi", reason="the extra serve is not installed")
+    if end != "run":
+        plan.write_text(PLAN.replace("sites = [1, 2]", "sites = [1, 9]") + "\n[specimen]\npace = 1.0\n")
+    words = [sys.executable, "-W", "error", "-m", "lociscope", "microscope", "serve", str(plan), "-o", "here"]
+    running = subprocess.Popen(
+        [*words, "--port", "0"],
+        env=environment,
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert running.stdout is not None
+    address = running.stdout.readline().strip()
+    assert address.startswith("http://127.0.0.1:")
+    until = time.monotonic() + 120
+    while end != "run" and time.monotonic() < until:
+        with urllib.request.urlopen(f"{address}/status.json", timeout=30) as answer:
+            if json.load(answer)["fields"]:
+                break
+        time.sleep(0.2)
+    if end == "page":
+        urllib.request.urlopen(urllib.request.Request(f"{address}/stop", method="POST"), timeout=30).close()
+    elif end != "run":
+        running.send_signal(getattr(signal, end))
+    out, err = running.communicate(timeout=120)
+    if end == "run":
+        assert (running.returncode, err, out.startswith("3 fields in here, 1 requested by rules")) == (0, "", True)
+        return
+    assert running.returncode == 130
+    assert err == "lociscope: interrupted. Give the same command again to resume.\n"
+    assert 1 <= len(Predictions.read(tmp_path / "here" / "predictions.parquet").ids) < 9
+
+
+def test_a_page_whose_port_is_taken_starts_no_run(lociscope: Command, plan: Path, tmp_path: Path) -> None:
+    pytest.importorskip("fastapi", reason="the extra serve is not installed")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        code, _, err = lociscope("microscope", "serve", plan.name, "-o", "here", "--port", str(taken.getsockname()[1]))
+    assert (code, "Cannot listen at 127.0.0.1" in err) == (1, True)
+    assert not (tmp_path / "here").exists()
+
+
+def test_a_check_prints_and_writes_what_it_found(lociscope: Command, plan: Path, tmp_path: Path) -> None:
+    code, out, _ = lociscope("microscope", "check", plan.name, "-o", "found.json")
+    written = json.loads((tmp_path / "found.json").read_text("utf-8"))
+    assert (code, written["passed"]) in ((0, True), (4, False))
+    assert out.startswith("ok    devices: ")
+    assert len(out.splitlines()) == len(written["findings"])
+    plan.write_text(PLAN.replace(LIMITS, ""))
+    code, _, err = lociscope("microscope", "check", plan.name)
+    assert (code, "has no [limits]" in err) == (2, True)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pytest
+from fixtures.pixels import patches
+from msgspec import structs
 
 from lociscope.artifacts.bundle import Selftest, read_bundle, write_bundle
 from lociscope.images.discovery.field_source import Failure
@@ -115,7 +117,7 @@ def test_fields_that_cannot_be_read_are_reported(
     lociscope: Command, tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bundle = read_bundle(tiny_bundle)
-    bundle = replace(bundle, card=replace(bundle.card, provenance={"source": "a paper"}))
+    bundle = replace(bundle, card=structs.replace(bundle.card, provenance={"source": "a paper"}))
     model = SimpleNamespace(
         expected=SimpleNamespace(size=(8, 8), layout="NHWC"), preparation=SimpleNamespace(channels="RGBY"),
         given=SimpleNamespace(activation="sigmoid"), difference=1e-6,
@@ -130,3 +132,27 @@ def test_fields_that_cannot_be_read_are_reported(
     assert (code, out.strip()) == (3, str(tmp_path / "b"))
     assert "a paper" in err
     assert "1 field cannot be read; the first: 'a9_red.png' is empty." in err
+
+
+def test_the_gate_refuses_and_an_override_is_shown(
+    models: Command, lociscope: Command, write_field: Callable[..., Path], tmp_path: Path
+) -> None:
+    rows = ["id,target,red,green,blue,yellow,pixel_size"]
+    for number in range(20):
+        pixels = patches((32, 32, 4), number) * np.random.default_rng(number).random(4)
+        write_field(f"f{number}", tmp_path / "test", pixels.astype(np.uint8))
+        planes = ",".join(f"test/f{number}_{name}.png" for name in ("red", "green", "blue", "yellow"))
+        rows.append(f"f{number},1 3 5 6 7 10 11 16 18 19 20 21 23 25,{planes},5.125")  # as tiny0 predicts most
+    (tmp_path / "frozen.csv").write_text("\n".join(rows) + "\n")
+    assert models("promote", "tiny0")[0] == 0
+    code, out, _ = models("gate", "--catalog", "frozen.csv", "--max-seconds", 60, "--why", "agreed")
+    assert (code, out.startswith("the gate compares with ")) == (0, True)
+    code, _, err = models("promote", "tiny1")
+    assert (code, "It does not pass the gate: Its macro-F1 differs by −" in err.replace("-", "−")) == (4, True)
+    assert "or pass --override" in err
+    code, out, _ = models("promote", "tiny1", "--override", "for the demo")
+    assert (code, out.splitlines()[0].startswith("production is tiny1")) == (0, True)
+    shown = models("show", "production")[1]
+    assert "gate overridden (for the demo): Its macro-F1" in shown
+    event = json.loads(models("show", "production", "--json")[1])["history"][-1]
+    assert (event["gate"]["passed"], event["gate"]["override"]) == (False, "for the demo")

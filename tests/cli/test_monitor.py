@@ -197,3 +197,21 @@ def test_windows_over_time_report_what_moved_since_when(lociscope: Command, logs
     assert (code, found["by"], [each["fields"] for each in found["windows"]]) == (4, "12 fields", [12, 12])
     code, out, _ = lociscope(*words, "--until", "2026-05-03", "--every", "1d")
     assert (code, out.splitlines()) == (0, ["2026-05-01  6 fields  no drift", "2026-05-02  6 fields  no drift"])
+
+
+def test_accuracy_is_printed_by_window_and_as_json(lociscope: Command, logs: Path) -> None:
+    code, out, err = lociscope("monitor", "accuracy", "--log", "before.db", "--every", 6)
+    first, second = out.splitlines()
+    assert code == 0
+    assert "estimated on 6 fields: macro-F1 " in first
+    assert "estimated on 6 fields: macro-F1 " in second
+    assert "estimates assume that the probabilities are calibrated" in err
+    found = json.loads(lociscope("monitor", "accuracy", "--log", "before.db", "--every", "1w", "--json")[1])
+    assert [(each["estimated"]["fields"], each["measured"]) for each in found] == [(12, None)]
+    assert found[0]["estimated"]["precision"]["low"] <= found[0]["estimated"]["precision"]["value"] <= 1
+
+
+def test_rows_are_deleted(lociscope: Command, logs: Path) -> None:
+    assert lociscope("monitor", "delete", "--log", "dim.db")[0] == 2
+    assert lociscope("monitor", "delete", "--log", "dim.db", "--matching", "^f[0-3]$")[1] == "4 rows deleted\n"
+    assert lociscope("monitor", "delete", "--log", "dim.db", "--before", "2000-01-01")[1] == "0 rows deleted\n"

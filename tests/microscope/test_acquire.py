@@ -18,7 +18,7 @@ from lociscope.errors import Code, LociscopeError, UsageError
 from lociscope.images.discovery.sources import read_catalog_sources
 from lociscope.images.io.read import read_field
 from lociscope.microscope import acquire, prediction_worker
-from lociscope.microscope.acquire import RunResult, check_plan
+from lociscope.microscope.acquire import check_plan
 from lociscope.microscope.decisions import SkipReason
 from lociscope.microscope.plan_identity import hash_plan
 from lociscope.microscope.simulated.devices import SimulatedCamera
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lociscope.microscope.plan import Plan
+    from lociscope.microscope.run_result import RunResult
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +134,7 @@ def test_only_budget_and_time_limit_may_change(
     done: tuple[Path, RunResult], make_plan: Any, predictor: Predictor, change: dict[str, Any]
 ) -> None:
     with pytest.raises(
-        LociscopeError, match=r"another plan.*Only budget, microscope.timeout_s, mode, output and log .* may"
+        LociscopeError, match=r"another plan.*Only budget, quality, microscope.timeout_s, mode, output and log .* may"
     ):
         run_plan(make_plan(change), predictor, done[0])
 
@@ -316,6 +317,30 @@ def test_an_interrupt_while_the_last_fields_are_predicted_is_one_too(
     assert run_plan(plan, predictor, tmp_path / "out").fields == 4
 
 
+def test_a_predictor_that_never_comes_back_ends_the_run(
+    make_plan: Any, predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, release = make_plan({"rules": []}), threading.Event()
+    handle = prediction_worker.PredictionWorker._handle
+
+    def hang(self: prediction_worker.PredictionWorker, field: prediction_worker.AcquiredField) -> None:
+        if field.position.id == "A1_02":
+            release.wait()
+        else:
+            handle(self, field)
+
+    monkeypatch.setattr(acquire, "PREDICTOR_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(acquire, "DECISIONS_DEADLINE_S", 0.0)
+    monkeypatch.setattr(prediction_worker.PredictionWorker, "_handle", hang)
+    monkeypatch.setattr(SimulatedPlate, "take_image", lambda *_, lit: np.zeros((32, 32), np.uint16))
+    result = run_plan(plan, predictor, tmp_path / "out")
+    release.set()
+    assert result.error is not None
+    assert (result.error.code, result.fields, result.hung) == (Code.UNAVAILABLE, 1, False)
+    monkeypatch.undo()
+    assert run_plan(plan, predictor, tmp_path / "out").new == 3
+
+
 def test_an_unknown_well_or_cell_line_is_refused(make_plan: Any, predictor: Predictor, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"specimen.antibodies: a plate of 96-well has no well 'A13'"):
         run_plan(make_plan({"specimen.antibodies": {"A13": []}}), predictor, tmp_path / "out")
@@ -478,6 +503,25 @@ def test_the_demo_camera_runs_a_plan(make_plan: Any, predictor: Predictor, tmp_p
     )
     assert all(entry.target is None for entry in entries)
     assert (tmp_path / "out" / "micro-manager.log").exists()
+
+
+def test_two_runs_on_one_stage_are_refused_whatever_folder_they_fill(
+    make_plan: Any, predictor: Predictor, tmp_path: Path
+) -> None:
+    pytest.importorskip("mm_test_adapters", reason="DemoCamera's adapters are not installed")
+    from lociscope.microscope import hardware
+    from lociscope.microscope.plan import Plan
+
+    shipped = Plan.read("demo")
+    config = hardware.find_config(shipped)
+    assert config is not None
+    named = shipped.microscope.model_copy(update={"config": str(config)})
+    plan = shipped.model_copy(update={"microscope": named})
+    with hardware._reserve(config):
+        with pytest.raises(LociscopeError, match="two programs must not move one stage") as raised:
+            run_plan(plan, predictor, tmp_path / "out")
+        assert raised.value.code == Code.IN_USE
+    assert not (tmp_path / "out" / "run.json").exists()
 
 
 def test_a_microscope_that_cannot_be_opened(make_plan: Any, predictor: Predictor, tmp_path: Path) -> None:

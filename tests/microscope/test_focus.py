@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lociscope.errors import LociscopeError
-from lociscope.microscope.acquire import RunResult, check_plan, run_plan
+from lociscope.microscope.acquire import check_plan, run_plan
 from lociscope.microscope.describe import describe_focus
 from lociscope.microscope.focus import FocusController, HardwareError
 from lociscope.microscope.hardware import find_scale, open_microscope
 from lociscope.microscope.plan import Plan
+from lociscope.microscope.run_result import RunResult
 from lociscope.microscope.simulated.devices import SimulatedCamera, SimulatedFocus, SimulatedStage
 from lociscope.predict.predictor import Predictor, open_bundle
 

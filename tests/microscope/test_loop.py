@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from lociscope.errors import Code, LociscopeError
-from lociscope.microscope.acquire import RunResult, check_plan, run_plan
+from lociscope.microscope.acquire import check_plan, run_plan
 from lociscope.microscope.configuration import check_setup
 from lociscope.microscope.decisions import SkipReason
 from lociscope.microscope.journal import Journal
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from lociscope.microscope.conditions import Facts
     from lociscope.microscope.positions import Position
+    from lociscope.microscope.run_result import RunResult
 
 
 @pytest.fixture(scope="module")

@@ -88,6 +88,9 @@ def test_a_rule_that_stops_its_well(make_plan: Any) -> None:
     decision = evaluator.evaluate(positions[0], facts(count=2))
     assert (decision.verdicts[0].verdict, decision.stops) == ("stop", (Stop(1, "well", "A1"),))
     assert decision.verdicts[0].because == {"locations": 2}
+    later = evaluator.evaluate(positions[1], facts(count=2))
+    assert (later.verdicts[0].verdict, later.stops) == ("stopped", ())
+    assert evaluator.evaluate(positions[2], facts(count=2)).stops == (Stop(1, "well", "A2"),)
 
 
 def test_a_rule_looks_only_at_its_wells(make_plan: Any) -> None:

@@ -16,7 +16,7 @@ from lociscope.images.discovery.sources import find_fields
 from lociscope.images.io.read import read_field
 from lociscope.images.statistics import STATISTICS
 from lociscope.monitor import DriftReport, Sample, compare_samples
-from lociscope.monitor.report import NotChecked, Note, NoteKind, Part, Reason, Side
+from lociscope.monitor.report import CauseKind, NotChecked, Note, NoteKind, Part, Reason, Side
 from lociscope.predict.predictor import open_bundle
 from lociscope.prediction_log.log import open_log
 
@@ -207,6 +207,7 @@ def test_a_brighter_protein_alone_is_noted_and_no_alarm(draw: Draw, reference: S
     assert moved(drift) == {"MedianIntensity_green", "BrightIntensity_green"}
     assert not drift.drifted
     assert Note(kind=NoteKind.GREEN_LEVEL) in drift.notes
+    assert {cause.kind for cause in drift.causes} <= {CauseKind.GAIN}
     assert compare_samples(draw(40, 1, MedianIntensity_green=-4, parts_green=3), reference).drifted
 
 

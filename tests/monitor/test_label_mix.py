@@ -79,3 +79,11 @@ def test_matched_fields_have_the_same_mix() -> None:
 def test_locations_that_the_reference_lacks_cannot_be_matched() -> None:
     window, reference = make_mix((0.0, 0.0, 1.0), 50, 1), make_mix((0.5, 0.5, 0.0), 400, 0)
     assert match_fields(window, reference, np.random.default_rng(0)) is None
+
+
+def test_other_proteins_in_other_cells_are_both_named() -> None:
+    window = make_mix(ODD, 60, 1)
+    assert window.statistics is not None
+    window.statistics[:, STATISTICS.index("Correlation_red_blue")] += 4
+    drift = compare_samples(window, make_mix(EVEN, 300, 0))
+    assert [cause.kind for cause in drift.causes] == [CauseKind.LABEL_MIX, CauseKind.OTHER_CELLS]

@@ -11,7 +11,7 @@ from lociscope.errors import LociscopeError
 from lociscope.images.statistics import STATISTICS
 from lociscope.monitor import Sample
 from lociscope.monitor import samples as module
-from lociscope.prediction_log.log import Window
+from lociscope.prediction_log.rows import Window
 
 MADE = Predictions(["a", "b"], np.zeros((2, 28), np.float32), [(3, 5), ()], ["ok"] * 2, [()] * 2)
 

@@ -28,12 +28,13 @@ from lociscope.predict.batch import BatchResult, predict_to_file
 from lociscope.predict.output import OutputOptions
 from lociscope.predict.predictor import Predictor, open_bundle
 from lociscope.prediction_log import writer
-from lociscope.prediction_log.log import Row, open_log
+from lociscope.prediction_log.log import open_log
 from lociscope.prediction_log.log_errors import LogError, LogUnavailableError
 from lociscope.warnings import FieldWarning, WarningKind
 
 if TYPE_CHECKING:
     from lociscope.images.field import Field
+    from lociscope.prediction_log.rows import Row
 
 WriteField = Callable[..., Path]
 

@@ -34,7 +34,7 @@ def segmented(name: str = "a1", *, nuclei: bool = True) -> SegmentedField:
     labels[40:45, 55:60] = 0
     inner = np.where(np.hypot(y - 20, x - 20) < 5, 3, 0).astype(np.int32) if nuclei else None
     field = Field(name, np.full((60, 70, 4), 7, np.uint8), 0.5)
-    return SegmentedField(field, field.pixels, labels, inner, measure_geometry(labels, 0.5, inner))
+    return SegmentedField(field, field.pixels, labels, inner, measure_geometry(labels, 0.5, inner), field.pixels)
 
 
 def predictions() -> CellPredictions:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from msgspec import structs
 
+from lociscope.artifacts.bundle import read_bundle
 from lociscope.channels import GREEN
 from lociscope.decide.logistic import logit
 from lociscope.images.field import Field
@@ -98,6 +101,25 @@ def test_each_cell_is_predicted_from_its_own_pixels(predictor: Predictor) -> Non
     np.testing.assert_allclose(found.probability, shrink(answer, own), atol=0.02)
     assert found.distance == pytest.approx(np.abs(found.probability - answer).sum(axis=1), abs=1e-5)
     assert found.predicted == [tuple(np.flatnonzero(row >= 0.5).tolist()) for row in found.probability]
+
+
+def test_a_network_that_standardises_gets_raw_pixels(tiny_bundle: Path) -> None:
+    """Percentiles would make a dim field bright; such a network receives the pixels of the file."""
+    field, labels = two_cells()
+    dim = Field(field.id, (field.pixels // 4).astype(np.uint8), field.pixel_size)
+    bundle = read_bundle(tiny_bundle)
+    spec = structs.replace(bundle.card.input, normalisation="standardise")
+    predictor = Predictor(replace(bundle, card=structs.replace(bundle.card, input=spec)), 1)
+    segmented = segment_field(dim, spec, labels)
+    answer = predictor.predict(dim).probability[0]
+    found = predict_cells(predictor, segmented, answer)
+    means = [dim.pixels[labels == number].mean(axis=0) for number in (5, 8)]
+    own = np.concatenate(
+        [predictor.engine.run(np.full((1, 16, 16, 4), mean, np.float32))["probabilities"] for mean in means]
+    )
+    np.testing.assert_allclose(found.probability, shrink(answer, own), atol=0.02)
+    assert segmented.uncut.max() <= dim.pixels.max()
+    assert segmented.scaled.max() == 255
 
 
 def test_a_field_without_cells_has_no_rows(predictor: Predictor) -> None:

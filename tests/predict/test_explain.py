@@ -62,7 +62,7 @@ def test_without_evidence_the_occluded_protein_is_the_map(tiny_bundle: Path) -> 
     pixels[:2, :2, 1] = 255
     weights = predictor.engine.run(np.stack([pixels, np.where([0, 1, 0, 0], 0, pixels).astype(np.uint8)]))
     grows = int(np.argmax(weights["probabilities"][0] - weights["probabilities"][1]))
-    found = occlude(predictor, pixels[None], [grows])
+    found = occlude(predictor.engine, pixels[None], [grows])
     assert found.shape == (1, OCCLUDED, OCCLUDED, 1)
     assert found[0, 0, 0, 0] == found.max() > 0
     assert np.ptp(found.ravel()[1:]) == pytest.approx(0, abs=1e-4)

@@ -17,6 +17,8 @@ from lociscope.decide.feature_model import encode_heads, parse_heads
 from lociscope.errors import Code
 from lociscope.images.field import Field
 from lociscope.images.segmentation.features import compute_features
+from lociscope.predict.cell_source import segment_field
+from lociscope.predict.cells import predict_cells
 from lociscope.predict.explain import explain_field
 from lociscope.predict.predictor import open_bundle
 
@@ -47,6 +49,11 @@ def test_cells_and_evidence_need_a_network(features: Path) -> None:
         predictor.engine.require_outputs("embedding")
     with raises_code(Code.INVALID_VALUE):
         explain_field(predictor, Field("a", patches((48, 48, 4))))
+    field, labels = Field("a", patches((48, 48, 4))), np.ones((48, 48), np.int32)
+    segmented = segment_field(field, predictor.bundle.card.input, labels)
+    with raises_code(Code.INVALID_VALUE):
+        predict_cells(predictor, segmented, predictor.predict(field).probability[0])
+    assert not predictor.shows_evidence
 
 
 def test_damaged_heads_are_refused(features: Path) -> None:

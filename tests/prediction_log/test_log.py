@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -16,8 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lociscope.artifacts.predictions import Predictions
-from lociscope.prediction_log.log import PredictionLog, Row, make_rows, open_log
+from lociscope.prediction_log.log import PredictionLog, open_log
 from lociscope.prediction_log.log_errors import LogError, LogUnavailableError
+from lociscope.prediction_log.rows import Row, make_rows
 from lociscope.warnings import parse_warnings
 
 if TYPE_CHECKING:
@@ -211,3 +213,20 @@ def test_a_window_is_thinned_taken_apart_and_spanned(log: PredictionLog) -> None
     assert log.span(since=third) == (window.times[2], window.times[5])
     assert log.span(since=datetime(2999, 1, 1, tzinfo=UTC)) is None
     assert log.count_backward() == 0
+
+
+def test_rows_are_deleted_by_time_and_by_id_and_their_bytes_are_overwritten(log: PredictionLog, tmp_path: Path) -> None:
+    for name in ("lab1_a", "lab2_b", "lab1_c", "lab2_d"):
+        log.add(predictions([name]), statistics(1), bundle=BUNDLE, command="predict")
+    third = datetime.fromisoformat(log.read().times[2])
+    assert log.delete(third, re.compile("^lab1_")) == 1
+    assert log.read().predictions.ids == ["lab2_b", "lab1_c", "lab2_d"]
+    assert log.delete(before=third) == 1
+    assert log.delete(matching=re.compile("_c$")) == 1
+    assert log.read().predictions.ids == ["lab2_d"]
+    with pytest.raises(ValueError, match="nothing says"):
+        log.delete()
+    with sqlite3.connect(tmp_path / "log.db") as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    assert b"lab1_a" not in (tmp_path / "log.db").read_bytes()
+    assert b"lab2_d" in (tmp_path / "log.db").read_bytes()

@@ -12,8 +12,9 @@ import pytest
 from lociscope.artifacts.predictions import Predictions
 from lociscope.prediction_log import database
 from lociscope.prediction_log import writer as writing
-from lociscope.prediction_log.log import PredictionLog, make_rows, open_log
+from lociscope.prediction_log.log import PredictionLog, open_log
 from lociscope.prediction_log.log_errors import LogError, LogUnavailableError
+from lociscope.prediction_log.rows import make_rows
 from lociscope.prediction_log.writer import LogWriter
 from lociscope.warnings import parse_warnings
 

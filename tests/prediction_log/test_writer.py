@@ -13,13 +13,15 @@ import pytest
 
 from lociscope.artifacts.predictions import Predictions
 from lociscope.prediction_log import writer as writing
-from lociscope.prediction_log.log import Row, open_log
+from lociscope.prediction_log.log import open_log
 from lociscope.prediction_log.log_errors import LogError, LogUnavailableError
 from lociscope.prediction_log.writer import LogWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
+
+    from lociscope.prediction_log.rows import Row
 
 FULL = LogError("Log 'x' is full. Make space.")
 AWAY = LogUnavailableError("Log 'x' cannot be written (gone). Check the URL, and that it is up.")

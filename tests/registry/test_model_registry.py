@@ -13,7 +13,8 @@ import pytest
 
 from lociscope.artifacts.bundle import MANIFEST, read_bundle
 from lociscope.errors import Code, Exit, LociscopeError
-from lociscope.registry.model_registry import PromotionRefusedError, Registry
+from lociscope.registry.gate import PromotionRefusedError
+from lociscope.registry.model_registry import Registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -179,7 +180,7 @@ def test_an_empty_registry(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"schema": 2}, "has schema 2, newer than 1"),
+        ({"schema": 3}, "has schema 3, newer than 2"),
         ({"aliases": {"production": ["nowhere"]}}, "versions that were not added"),
         ({"aliases": {"production": []}}, "versions that were not added"),
         ({"history": "x"}, "is damaged"),
@@ -215,3 +216,14 @@ def test_a_file_is_not_a_registry(tmp_path: Path) -> None:
     (tmp_path / "models").write_text("")
     with pytest.raises(LociscopeError, match="There is no registry"):
         Registry(tmp_path / "models").entries()
+
+
+def test_a_registry_of_the_first_schema_is_read_and_becomes_the_second_when_it_changes(registry: Registry) -> None:
+    file = registry.folder / "registry.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"schema": 1}))
+    assert len(registry.entries()) == 3
+    registry.promote("tiny0", **BY)
+    assert json.loads(file.read_text())["schema"] == 2
+    registry.record_gate(who="ann", why="agreed")
+    assert registry.state().history[-1].action == "gate"
+    assert len(registry.entries()) == 3

@@ -11,9 +11,15 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from lociscope.artifacts.predictions import Position
+from lociscope.artifacts.predictions import Position, Predictions
+from lociscope.images.discovery.field_source import FieldSource
+from lociscope.images.io.container import PlaneRef
+from lociscope.prediction_log.log import open_log
+from lociscope.review.records import Answer, Item, Reason, Verdict
+from lociscope.review.store import open_review
 from lociscope.service.jobs.database import open_database
 from lociscope.service.jobs.records import OPEN, WAITING, Counts, Job, JobField, make_job_id
 from lociscope.service.jobs.store import JobStore
@@ -150,3 +156,46 @@ def test_a_backup_is_restored(tmp_path: Path) -> None:
     database.close()
     assert (store / "jobs" / job / "files" / "a_red.png").read_bytes() == b"12345"
     assert (tmp_path / "registry" / "registry.json").read_text() == "{}"
+
+
+@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+def test_log_and_review_are_backed_up_and_restored(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    urls = {"log": str(tmp_path / "log.db"), "review": f"sqlite:///{tmp_path / 'review.db'}"}
+    if kind == "postgresql":
+        urls = dict.fromkeys(urls, request.getfixturevalue("postgres").new_database())  # one database may have both
+    words = [word for name, url in urls.items() for word in (f"--{name}", url)]
+    predictions = Predictions(["a", "b"], np.zeros((2, 28), np.float32), [(3,), ()], ["ok"] * 2, [()] * 2)
+    source = FieldSource("a", (PlaneRef(tmp_path / "a.tif"),) * 4)
+
+    def write(name: str) -> None:
+        with open_log(urls["log"]) as log, open_review(urls["review"], create=True) as review:
+            log.add(predictions, np.zeros((2, 34), np.float32), bundle="b" * 64, command="predict")
+            review.add([Item(0, name, source, "b", (3,), np.zeros(28, np.float32), Reason.RANDOM, 2, "x")])
+            review.answer(Answer(len(review.items()), "ann", Verdict.LABELLED, (3,)))
+
+    write("before")
+    script, store, backup = DEPLOY / "backup.py", tmp_path / "store", tmp_path / "backup"
+    done = run(sys.executable, script, store, backup, *words)
+    assert done.returncode == 0, done.stderr
+    write("after")
+    done = run(sys.executable, script, "--restore", backup, store, *words)
+    assert done.returncode == 0, done.stderr
+    with open_log(urls["log"], create=False) as log, open_review(urls["review"]) as review:
+        assert len(log.read()) == 2
+        assert ([item.id for item in review.items()], len(review.answers())) == (["before"], 1)
+    write("again")  # the numbers go on where they were
+    with open_log(urls["log"], create=False) as log, open_review(urls["review"]) as review:
+        assert len(log.read()) == 4
+        assert [item.number for item in review.items()] == [1, 2]
+
+
+def test_a_backup_of_another_server_or_of_nothing_is_refused(tmp_path: Path) -> None:
+    script = DEPLOY / "backup.py"
+    done = run(sys.executable, script, tmp_path / "store", tmp_path / "b1", "--log", "mysql://ann:secret@host/lab")
+    assert (done.returncode, "neither SQLite nor PostgreSQL" in done.stderr, "secret" in done.stderr) == (
+        1,
+        True,
+        False,
+    )
+    done = run(sys.executable, script, "--restore", tmp_path / "nowhere", tmp_path / "store")
+    assert (done.returncode, "There is no backup" in done.stderr) == (1, True)

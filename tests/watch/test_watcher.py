@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from lociscope.prediction_log.log import Row
+    from lociscope.prediction_log.rows import Row
 
 QUICK = WatchTiming(interval=0.05, settle=0.05, patience=0.3, until_idle=0.3)
 SIDE = 16

@@ -19,7 +19,10 @@ from lociscope.decide.stored import ENSEMBLE, StoredEnsemble
 from lociscope.errors import Code
 from lociscope.images.discovery.sources import read_catalog_sources
 from lociscope.images.io.read import read_field
+from lociscope.images.scale import resize
 from lociscope.labels import N_LABELS
+from lociscope.predict.cell_source import segment_field
+from lociscope.predict.cells import crop_cells, fill_input, predict_cells, shrink
 from lociscope.predict.explain import explain_field
 from lociscope.predict.predictor import open_bundle
 from lociscope.registry.model_registry import Registry
@@ -98,7 +101,7 @@ def test_what_is_in_it(bundle: Path, members: list[Path]) -> None:
     assert opened.card.input == opened.members[0].card.input
 
 
-def test_evidence_comes_from_the_first_network(bundle: Path, small_catalog: Path) -> None:
+def test_evidence_has_the_probability_of_the_ensemble(bundle: Path, small_catalog: Path) -> None:
     predictor = open_bundle(bundle)
     field = read_field(read_catalog_sources(Catalog.read(small_catalog))[0])
     (evidence,) = explain_field(predictor, field, [7]).evidence
@@ -106,6 +109,52 @@ def test_evidence_comes_from_the_first_network(bundle: Path, small_catalog: Path
     embedding = predictor.predict(field, embeddings=True).embedding
     assert embedding is not None
     assert embedding.shape == (1, 4)
+
+
+def test_evidence_is_the_weighted_mean_of_the_networks(bundle: Path, members: list[Path], small_catalog: Path) -> None:
+    predictor = open_bundle(bundle)
+    field = read_field(read_catalog_sources(Catalog.read(small_catalog))[0])
+    first, second = (network.weights for network in predictor.model.networks)
+    np.testing.assert_allclose(first + second, 1)
+    assert (first >= 0).all()
+    assert not second[[k for k in range(N_LABELS) if k not in KNOWN]].any()
+    both = next(k for k in KNOWN if first[k] > 0 and second[k] > 0)
+    other = next(k for k in range(N_LABELS) if k not in KNOWN)
+    large, some = (open_bundle(member) for member in members[:2])
+    found = explain_field(predictor, field, [both, other])
+    own = explain_field(large, field, [both, other])
+    np.testing.assert_allclose(found.evidence[1].map, own.evidence[1].map, atol=1e-5)  # only it knows the class
+    theirs = explain_field(some, field, [both]).evidence[0].map
+    mean = (
+        first[both] * own.evidence[0].map + second[both] * resize(theirs[..., None], *own.evidence[0].map.shape)[..., 0]
+    )
+    np.testing.assert_allclose(found.evidence[0].map, mean / mean.max(), atol=0.02)
+
+
+def test_cells_are_those_of_the_whole_ensemble(
+    bundle: Path, members: list[Path], fitted: Path, small_catalog: Path
+) -> None:
+    predictor = open_bundle(bundle)
+    field = read_field(read_catalog_sources(Catalog.read(small_catalog))[0])
+    side = len(field.pixels) // 2
+    labels = np.zeros(field.pixels.shape[:2], np.int32)
+    labels[:side, :side], labels[side:, side:] = 1, 2
+    answer = predictor.predict(field).probability[0]
+    found = predict_cells(predictor, segment_field(field, predictor.bundle.card.input, labels), answer)
+    stack = []
+    for member in members:
+        alone = open_bundle(member)
+        if alone.shows_evidence:
+            segmented = segment_field(field, alone.bundle.card.input, labels)
+            spec = alone.bundle.card.input
+            crops = [crop for crop, _ in crop_cells(segmented.uncut, labels, segmented.geometry)]
+            inputs = [fill_input(crop, spec.height, spec.width)[None] for crop in crops]
+            stack.append(alone.model.predict(inputs, ("probabilities",))["probabilities"])
+        else:
+            stack.append(np.repeat(alone.predict(field).probability, 2, axis=0))
+    decider = StoredEnsemble.model_validate_json((fitted / ENSEMBLE).read_text("utf-8")).to_decider()
+    np.testing.assert_allclose(found.probability, shrink(answer, decider.predict(np.stack(stack))), atol=1e-5)
+    assert np.isfinite(found.probability).all()  # also of classes that only some members know
 
 
 def test_it_can_be_registered(bundle: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from lociscope.artifacts.predictions import Predictions
 from lociscope.errors import Code, UsageError
 from lociscope.labels import N_LABELS
 from lociscope.monitor.report import NoteKind, Part, Reason
-from lociscope.workflows.monitor import check_drift, parse_time
+from lociscope.workflows.monitor import check_drift, delete_predictions, parse_time
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,3 +67,12 @@ def test_parse_time() -> None:
     for text in ("", "2", "0001-01-01T00:00+02:00", "d", "24.11.2026"):
         with pytest.raises(UsageError, match="`since` is not a time"):
             parse_time(text, "since")
+
+
+def test_deletion_needs_a_time_or_an_expression(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="Pass `before` or `matching`"):
+        delete_predictions(str(tmp_path / "log.db"))
+    with pytest.raises(UsageError, match="`matching` is not a regular expression"):
+        delete_predictions(str(tmp_path / "log.db"), matching="(")
+    with pytest.raises(UsageError, match="`before` is not a time"):
+        delete_predictions(str(tmp_path / "log.db"), before="yesterday")

@@ -12,10 +12,15 @@ import pytest
 from lociscope.artifacts.catalog import Catalog, Entry
 from lociscope.artifacts.predictions import Predictions
 from lociscope.errors import Code, LociscopeError, UsageError
+from lociscope.images.discovery.field_source import FieldSource
+from lociscope.images.io.container import PlaneRef
 from lociscope.images.statistics import STATISTICS
 from lociscope.labels import N_LABELS
 from lociscope.prediction_log.log import open_log
+from lociscope.review.records import Answer, Item, Reason, Verdict
+from lociscope.review.store import open_review
 from lociscope.workflows import monitor_report
+from lociscope.workflows.monitor_accuracy import accuracy_over_time
 from lociscope.workflows.monitor_report import monitor_over_time
 
 if TYPE_CHECKING:
@@ -132,3 +137,32 @@ def test_too_many_windows_and_an_empty_time_are_refused(tmp_path: Path, referenc
     with pytest.raises(LociscopeError) as raised:
         monitor_over_time(log, since="2030-01-01", reference=reference)
     assert raised.value.code == Code.NOTHING_FOUND
+
+
+def test_accuracy_is_estimated_and_measured_by_window(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    probability = np.zeros((40, N_LABELS), np.float32)
+    probability[:, 3] = np.where(np.arange(40) % 2, 0.9, 0.1)
+    ids = [f"f{number}" for number in range(40)]
+    predicted: list[tuple[int, ...]] = [(3,) if number % 2 else () for number in range(40)]
+    made = Predictions(ids, probability, predicted, ["ok"] * 40, [()] * 40)
+    with open_log(str(tmp_path / "log.db")) as log:
+        log.add(made, rng.normal(0, 1, (40, len(STATISTICS))).astype(np.float32), bundle="b" * 64, command="predict")
+    source = FieldSource("x", (PlaneRef(tmp_path / "x.tif"),) * 4)
+    rows = [1, 2, 3, 4]
+    items = [
+        Item(0, ids[row], source, "b" * 64, predicted[row], probability[row], Reason.RANDOM, 40, "now") for row in rows
+    ]
+    with open_review(str(tmp_path / "review.db"), create=True) as store:
+        store.add(items)
+        for number, labels in enumerate([(3,), (), (), ()], 1):  # f3 is predicted, and is not there
+            store.answer(Answer(number, "ann", Verdict.LABELLED, labels))
+    (window,) = accuracy_over_time(str(tmp_path / "log.db"), review=str(tmp_path / "review.db"), every="1w")
+    assert window.estimated.fields == 40
+    assert window.estimated.precision.value == pytest.approx(0.9)
+    assert window.estimated.recall.value == pytest.approx(0.9)
+    assert window.measured is not None
+    assert (window.measured.fields, window.measured.precision.value, window.measured.recall.value) == (4, 0.5, 1)
+    halves = accuracy_over_time(str(tmp_path / "log.db"), review=str(tmp_path / "review.db"), every=20)
+    assert [each.measured is None for each in halves] == [False, True]
+    assert accuracy_over_time(str(tmp_path / "log.db"), every=40)[0].measured is None

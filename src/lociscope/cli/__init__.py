@@ -29,6 +29,7 @@ from lociscope.cli import (
     predict,
     recipes,
     report,
+    review,
     serve,
     share,
     similar,
@@ -78,6 +79,7 @@ app.add_typer(keys.app, name="keys")
 app.command("watch")(watch.watch)
 app.add_typer(microscope.app, name="microscope")
 app.add_typer(monitor.app, name="monitor")
+app.add_typer(review.app, name="review")
 app.add_typer(models.app, name="models")
 
 

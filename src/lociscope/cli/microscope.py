@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
@@ -12,16 +14,20 @@ import typer
 
 from lociscope.cli import console
 from lociscope.cli.proposals import TerminalAnswers
-from lociscope.cli.reading import LogUrl
+from lociscope.cli.reading import BundlePath, LogUrl
+from lociscope.cli.serve import KEY, require_modules
 from lociscope.errors import Code, Exit, LociscopeError, UsageError, suggest
 from lociscope.processes.signals import interrupt_on_termination
 
 if TYPE_CHECKING:
-    from lociscope.microscope.acquire import RunResult
     from lociscope.microscope.plan import Mode
+    from lociscope.microscope.run_result import RunResult
 
 app = typer.Typer(help="Drive a microscope.", no_args_is_help=True)
 
+
+_LAST_LOOK_S = 1.5
+"""Time in which pages receive the end of the run."""
 
 ModeOption = Annotated[
     str | None,
@@ -72,6 +78,88 @@ def run(
         result = run_microscope(described, folder, bundle=bundle, log=log, observers=observers, progress=progress)
     _print_result(result, folder, as_json)
     _exit(result)
+
+
+@app.command()
+def serve(
+    plan: Annotated[str, typer.Argument(help="A plan (.toml), or the name of a shipped one: simulated, demo.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The folder to fill, instead of the plan's.")
+    ] = None,
+    bundle: BundlePath = None,
+    log: LogUrl = None,
+    mode: ModeOption = None,
+    host: Annotated[str, typer.Option(envvar="LOCISCOPE_HOST", help="The address to listen at.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, envvar="LOCISCOPE_PORT", help="The port; 0 selects a free one.")
+    ] = 8000,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(envvar="LOCISCOPE_ALLOW_HOST", help="Another accepted host name, such as a proxy's."),
+    ] = None,
+    stay: Annotated[bool, typer.Option("--stay", help="Show the page after the run too, until Ctrl-C.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+) -> None:
+    """Run a plan with a live page: the plate, the last fields, proposals to accept, pause and stop."""
+    require_modules("fastapi", "uvicorn", "jinja2", "python_multipart", "prometheus_client", "sqlalchemy")
+    from pydantic import SecretStr
+
+    from lociscope.microscope.board import Board
+    from lociscope.microscope.plan import Plan
+    from lociscope.service.microscope.app import create_microscope_app
+    from lociscope.service.server import serve_beside
+    from lociscope.service.settings import Settings
+    from lociscope.workflows.microscope import run_microscope
+
+    described = Plan.read(plan)
+    folder = output or Path(described.output)
+    chosen = bundle or (Path(described.bundle) if described.bundle else None)
+    settings = Settings(
+        bundle=chosen, host=host, port=port, allow_host=tuple(allow_host or ()), workers=1,
+        api_key=SecretStr(os.environ[KEY]) if os.environ.get(KEY) else None,
+    )  # fmt: skip
+    if not console.verbose:  # pages that follow the run ask all the time
+        logging.getLogger("lociscope.service.security").setLevel(logging.WARNING)
+    board = Board()
+    page = create_microscope_app(settings, board)
+    with interrupt_on_termination(), serve_beside(page, settings) as address:
+        print(address, flush=True)
+        try:
+            with console.progress("imaging") as progress:
+                result = run_microscope(
+                    described, folder, bundle=chosen, log=log, mode=check_mode(mode), observers=[board],
+                    progress=progress,
+                )  # fmt: skip
+        except LociscopeError as error:
+            board.finish(None, str(error))
+            time.sleep(_LAST_LOOK_S)
+            raise
+        board.finish(result)
+        _print_result(result, folder, as_json)
+        with suppress(KeyboardInterrupt):
+            time.sleep(_LAST_LOOK_S)
+            while stay and not result.interrupted:
+                time.sleep(3600)
+    _exit(result)
+
+
+@app.command()
+def check(
+    plan: Annotated[str, typer.Argument(help="A plan (.toml), or the name of a shipped one: simulated, demo.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The JSON file to write.")] = Path("check.json"),
+    bundle: BundlePath = None,
+) -> None:
+    """Walk through a plan on its microscope: move, turn, focus and image once; write what was found."""
+    from lociscope.microscope.plan import Plan
+    from lociscope.workflows.microscope import check_on_microscope
+
+    passed = True
+    with interrupt_on_termination():
+        for finding in check_on_microscope(Plan.read(plan), output, bundle=bundle):
+            print(f"{'ok  ' if finding.passed else 'FAIL'}  {finding.what}: {finding.text}", flush=True)
+            passed &= finding.passed
+    if not passed:
+        raise typer.Exit(Exit.CHECK_FAILED)
 
 
 @app.command("plan")
@@ -146,7 +234,7 @@ def _exit(result: RunResult) -> None:
         os._exit(_exit_code(result))
     if result.interrupted:
         raise KeyboardInterrupt
-    if result.error is not None or result.failures or result.unlogged:
+    if result.error is not None or result.failures or result.unlogged or result.left_out:
         raise typer.Exit(_exit_code(result))
 
 

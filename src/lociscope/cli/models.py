@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from lociscope.registry.gate import GateRecord
     from lociscope.registry.model_registry import Entry, Registry
 
 app = typer.Typer(help="Register bundles by version, and promote the one in use.", no_args_is_help=True)
@@ -46,15 +47,14 @@ def fetch(
 ) -> None:
     """Fetch a model that others published, check its hash, and convert it to a Bundle."""
     from lociscope.cli import console
+    from lociscope.cli.bundle import report_imported
     from lociscope.workflows.fetch_model import fetch_model
 
     with console.progress("fetching") as progress:
         made = fetch_model(model, output, folder=source, catalog=catalog, progress=progress)
     card = made.bundle.card
-    console.note(f"Bundle '{card.name}': {len(card.classes)} classes, licence {card.licence}")
-    console.note(f"  {card.provenance['source']}")
-    console.note(f"  largest difference from the original {made.model.difference:.1g}")
-    print(output)
+    console.note(f"Licence {card.licence}, {card.provenance['source']}")
+    report_imported(made, output)
 
 
 @app.command("list")
@@ -78,6 +78,7 @@ def show(version: Version, registry: Folder, as_json: AsJson = False) -> None:
 
     from lociscope.artifacts.bundle import read_bundle
     from lociscope.artifacts.card import describe_detector
+    from lociscope.registry.gate import GateRecord
 
     models = _open(registry)
     entry = models.entry(version)
@@ -104,13 +105,68 @@ def show(version: Version, registry: Folder, as_json: AsJson = False) -> None:
     for event in events:
         also = f" {event['alias']}" if "alias" in event else ""
         print(f"{event['when']}  {event['action']}{also}  {event['who']}  {event['why']}".rstrip())
+        if "gate" in event:
+            print(f"  {_describe_gate(GateRecord.model_validate(event['gate']))}")
 
 
 @app.command()
-def promote(version: Version, registry: Folder, alias: Alias = "production", why: Why = "", who: Who = None) -> None:
-    """Promote a version to an alias if it reproduces its self-test here; exit 4 otherwise."""
-    entry = _open(registry).promote(version, alias=alias, who=_get_user(who), why=why, check=_run_selftest)
+def gate(
+    registry: Folder,
+    catalog: Annotated[Path, typer.Option("--catalog", "-c", help="The frozen test: labelled fields.")],
+    margin: Annotated[float, typer.Option(min=0, max=1, help="Loss of macro-F1 that is accepted.")] = 0.01,
+    slice_margin: Annotated[
+        float, typer.Option(min=0, max=1, help="Loss that is accepted for a location or a cell line.")
+    ] = 0.05,
+    max_seconds: Annotated[float, typer.Option(help="Time within which 95 % of the fields are predicted, s.")] = 2.0,
+    review: Annotated[str | None, typer.Option(metavar="URL", help="The review whose labels count too.")] = None,
+    why: Why = "",
+    who: Who = None,
+) -> None:
+    """Fix what a version must show before it is promoted to `production`."""
+    from lociscope.workflows.promote import set_gate
+
+    rules = set_gate(
+        registry, catalog, margin=margin, slice_margin=slice_margin, max_seconds=max_seconds, review=review,
+        who=_get_user(who), why=why,
+    )  # fmt: skip
+    print(
+        f"the gate compares with {rules.catalog}: macro-F1 within {rules.margin:g}, locations and cell lines within "
+        f"{rules.slice_margin:g}, {rules.max_seconds:g} s"
+    )
+
+
+@app.command()
+def promote(
+    version: Version,
+    registry: Folder,
+    alias: Alias = "production",
+    why: Why = "",
+    who: Who = None,
+    override: Annotated[
+        str | None,
+        typer.Option(metavar="REASON", help="Why to promote it although it does not pass the gate, for the history."),
+    ] = None,
+) -> None:
+    """Promote a version if it reproduces its self-test here and passes the gate; exit 4 otherwise."""
+    from lociscope.cli import console
+    from lociscope.workflows.promote import promote as promote_version
+
+    with console.progress("gate") as progress:
+        entry, found = promote_version(
+            registry, version, alias=alias, who=_get_user(who), why=why, override=override, progress=progress
+        )
     print(f"{alias} is {entry.version}")
+    if found is not None:
+        print(_describe_gate(found))
+
+
+def _describe_gate(found: GateRecord) -> str:
+    """Return what the gate found, in a line."""
+    head = "gate passed" if found.passed else f"gate overridden ({found.override}): {' '.join(found.reasons)}"
+    if found.gain is None or found.low is None:
+        return head
+    figures = f"macro-F1 {found.gain:+.3f}, at least {found.low:+.3f}, on {found.fields} fields"
+    return f"{head}: {figures}" if found.passed else f"{head} {figures[0].upper()}{figures[1:]}."
 
 
 @app.command()

@@ -12,6 +12,7 @@ from lociscope.cli import console
 from lociscope.errors import Exit
 
 if TYPE_CHECKING:
+    from lociscope.monitor.accuracy import Accuracy
     from lociscope.monitor.report import DriftReport, Finding
     from lociscope.monitor.timeline import Timeline
 
@@ -164,6 +165,60 @@ def report(
     compared = [window.report for window in timeline.windows if window.report]
     if compared[-1].drifted if timeline.ordered else any(each.drifted for each in compared):
         raise typer.Exit(Exit.CHECK_FAILED)
+
+
+@app.command()
+def accuracy(
+    log: Annotated[str, typer.Option("--log", envvar="LOCISCOPE_LOG", metavar="URL", help="The log.")],
+    review: Annotated[
+        str | None,
+        typer.Option("--review", "-r", envvar="LOCISCOPE_REVIEW", metavar="URL", help="Labels of reviewers."),
+    ] = None,
+    every: Annotated[
+        str | None,
+        typer.Option("--every", metavar="WINDOW", help="How long a window is: 6h, 1d, 2w; or of how many fields: 200."),
+    ] = None,
+    since: Annotated[str | None, typer.Option("--since", metavar="TIME", help="Rows from then on.")] = None,
+    until: Annotated[str | None, typer.Option("--until", metavar="TIME", help="Rows before then.")] = None,
+    bundle: UsedBundle = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Estimate the accuracy over time from the probabilities, and measure it with reviewers' labels."""
+    from lociscope.workflows.monitor_accuracy import accuracy_over_time
+
+    windows = accuracy_over_time(log, review=review, every=every, since=since, until=until, bundle=bundle)
+    if as_json:
+        print(json.dumps([window.to_json() for window in windows], indent=2))
+        return
+    for window in windows:
+        print(f"{window.name}  {_describe_accuracy('estimated', window.estimated)}")
+        if window.measured is not None:
+            error = f", calibration error {window.measured.calibration_error:.3f}"
+            print(f"  {_describe_accuracy('measured', window.measured)}{error}")
+    console.note("note: estimates assume that the probabilities are calibrated for these fields: see `monitor check`.")
+
+
+@app.command()
+def delete(
+    log: Annotated[str, typer.Option("--log", envvar="LOCISCOPE_LOG", metavar="URL", help="The log.")],
+    before: Annotated[
+        str | None, typer.Option("--before", metavar="TIME", help="Rows before then: 2026-11-24, 90d, 26w.")
+    ] = None,
+    matching: Annotated[
+        str | None, typer.Option("--matching", metavar="REGEX", help="Rows in whose id this is found.")
+    ] = None,
+) -> None:
+    """Delete rows of a log: those that are old, those of a source or user, or both at once."""
+    from lociscope.workflows.monitor import delete_predictions
+
+    number = delete_predictions(log, before=before, matching=matching)
+    print(f"{number} {'row' if number == 1 else 'rows'} deleted")
+
+
+def _describe_accuracy(kind: str, found: Accuracy) -> str:
+    scores = (("macro-F1", found.macro_f1), ("precision", found.precision), ("recall", found.recall))
+    texts = [f"{name} {score.value:.2f} ({score.low:.2f}–{score.high:.2f})" for name, score in scores]
+    return f"{kind} on {found.fields} fields: {', '.join(texts)}"
 
 
 def _describe_causes(report: DriftReport | None) -> list[str]:

@@ -93,6 +93,13 @@ def serve(
             min=0, envvar="LOCISCOPE_JOB_WORKERS", help="Threads that predict jobs; 0 leaves them to other processes."
         ),
     ] = 1,
+    review: Annotated[
+        str | None,
+        typer.Option(envvar="LOCISCOPE_REVIEW", metavar="URL", help="The review to show at /review: a path, or a URL."),
+    ] = None,
+    reviewers: Annotated[
+        int, typer.Option(min=1, max=20, envvar="LOCISCOPE_REVIEWERS", help="Reviewers that each field needs.")
+    ] = 1,
 ) -> None:
     """Serve a page for uploads, and the same over HTTP. SIGTERM, SIGHUP and Ctrl-C finish current predictions."""
     require_modules("fastapi", "uvicorn", "jinja2", "python_multipart", "prometheus_client", "sqlalchemy")
@@ -124,6 +131,8 @@ def serve(
         max_job_fields=max_job_fields,
         max_stored_bytes=int(max_stored_gb * (1 << 30)),
         job_workers=job_workers,
+        review=review,
+        reviewers=reviewers,
     )
     app = create_app(settings)
     card = app.state.service.model.predictor.bundle.card

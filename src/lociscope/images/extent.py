@@ -41,12 +41,14 @@ class Tiles(NamedTuple):
         warnings: About the size of its pixels and its extent.
         whole: The field at the network's scale, each channel scaled by its percentiles.
         scaled: (tiles, height, width, c) of uint8, cropped from `whole`; `pixels` itself for most networks.
+        uncut: (rows, columns, c), the field from which `pixels` are cropped; `whole.pixels` for most networks.
     """
 
     pixels: np.ndarray
     warnings: tuple[FieldWarning, ...]
     whole: Preprocessed
     scaled: np.ndarray
+    uncut: np.ndarray
 
 
 def make_tiles(field: Field, spec: InputSpec, threads: int = 1) -> Tiles:
@@ -90,11 +92,11 @@ def make_tiles(field: Field, spec: InputSpec, threads: int = 1) -> Tiles:
         warnings.append(FieldWarning(WarningKind.COARSE_PIXELS, value=round(pixel_size, 2)))
     whole = preprocess(field.pixels, rows, columns, spec, pixel_size, threads)
     scaled = _crop_tiles(pad_with_mirror(whole.pixels, spec.height, spec.width), spec.height, spec.width)
-    pixels = scaled
+    pixels, uncut = scaled, whole.pixels
     if spec.normalisation == "standardise":
-        raw = scale_raw(field.pixels, rows, columns)
-        pixels = _crop_tiles(pad_with_mirror(raw, spec.height, spec.width), spec.height, spec.width)
-    return Tiles(pixels, tuple(warnings), whole, scaled)
+        uncut = scale_raw(field.pixels, rows, columns)
+        pixels = _crop_tiles(pad_with_mirror(uncut, spec.height, spec.width), spec.height, spec.width)
+    return Tiles(pixels, tuple(warnings), whole, scaled, uncut)
 
 
 def find_pixel_size(field: Field) -> float:

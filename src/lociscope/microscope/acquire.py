@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-import math
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lociscope.channels import CHANNEL_NAMES
@@ -21,6 +20,8 @@ from lociscope.microscope.loop import SteeringLoop
 from lociscope.microscope.positions import Position, check_limits, plan_positions
 from lociscope.microscope.program import ProgramEvaluator
 from lociscope.microscope.rule_evaluator import RuleEvaluator
+from lociscope.microscope.run_result import RunResult
+from lociscope.microscope.safeguards import check_space
 from lociscope.microscope.simulated.specimen import check_specimen
 from lociscope.storage.locks import exclusive_lock
 
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from lociscope.images.discovery.sources import Failure
-    from lociscope.microscope.decisions import Skipped
     from lociscope.microscope.loop import LoopObserver
     from lociscope.microscope.plan import Plan
     from lociscope.microscope.program import Program
@@ -39,53 +38,13 @@ if TYPE_CHECKING:
     from lociscope.prediction_log.log import PredictionLog
 
 POLL_S = 0.05
-
+PREDICTOR_TIMEOUT_S = 120.0
+"""Seconds after which a run no longer waits for the prediction of one field."""
 IMAGE_DEADLINE_S, DECISIONS_DEADLINE_S, LOG_DEADLINE_S = 4.0, 5.0, 6.5
 """Seconds from an interrupt until which a run waits for the image, the predictor and the log. With the time in which
 shutters must close, the run ends within 10 s."""
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class RunResult:
-    """The result of one call of `run_plan`.
-
-    Attributes:
-        fields: Number of fields in the output, of all calls.
-        requested: How many of them a rule requested.
-        new: Number of fields that this call imaged.
-        failures: Fields that could not be predicted.
-        unlogged: Number of fields that were predicted and could not be written to the log.
-        log_error: Why the last of them could not; empty if all could.
-        skipped: Planned and requested fields that were not imaged, and why.
-        decision_seconds: For each new field the seconds from its last image to its decision.
-        camera_s: How long the camera worked in this call, by the clock of this computer.
-        error: The error that ended the call early, or None.
-        interrupted: Whether a person or a signal ended it.
-        interrupted_at: When that was, by `time.monotonic`.
-        hung: Whether a driver does not return, or did not close its shutter; the process must then end without
-            unloading it.
-    """
-
-    fields: int = 0
-    requested: int = 0
-    new: int = 0
-    failures: list[Failure] = field(default_factory=list)
-    unlogged: int = 0
-    log_error: str = ""
-    skipped: list[Skipped] = field(default_factory=list)
-    decision_seconds: list[float] = field(default_factory=list)
-    camera_s: float = 0.0
-    error: LociscopeError | None = None
-    interrupted: bool = False
-    interrupted_at: float = math.inf
-    hung: bool = False
-
-    def interrupt(self) -> None:
-        """Record that a person or a signal interrupted the run; the first time counts."""
-        self.interrupted = True
-        self.interrupted_at = min(self.interrupted_at, time.monotonic())
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +80,21 @@ def check_plan(plan: Plan) -> CheckedPlan:
     return CheckedPlan(plan, scale, positions)
 
 
+def require_limits(plan: Plan) -> Limits:
+    """Return the limits of a plan.
+
+    Raises:
+        UsageError: It has none.
+    """
+    if plan.limits is None:
+        raise UsageError(
+            "The plan has no [limits], and without them nothing moves. Find out how far the stage and the objective "
+            "may move, and write x, y and z; a dry run lists the positions.",
+            code=Code.REFUSED,
+        )
+    return plan.limits
+
+
 def run_plan(
     checked: CheckedPlan,
     predictor: Predictor,
@@ -149,12 +123,7 @@ def run_plan(
             something else, another run fills it, or the target of the focus is unknown.
     """
     plan = checked.plan
-    if plan.limits is None:
-        raise UsageError(
-            "The plan has no [limits], and without them nothing moves. Find out how far the stage and the objective "
-            "may move, and write x, y and z; a dry run lists the positions.",
-            code=Code.REFUSED,
-        )
+    limits = require_limits(plan)
     check_bundle(plan, checked.scale, predictor.bundle)
     in_use = f"Another run is filling '{output}'. Wait until it ends, or pass another folder as `output`."
     with exclusive_lock(output, in_use, needed=False):
@@ -162,8 +131,9 @@ def run_plan(
         if journal.finished:
             return _add_totals(RunResult(), journal)
         try:
+            check_space(output, plan, len(checked.positions) - len(journal.lines))
             with open_microscope(plan, checked.scale, output / LOG) as session:
-                result = _acquire(checked, plan.limits, predictor, journal, session, log, program, observers)
+                result = _acquire(checked, limits, predictor, journal, session, log, program, observers)
         except LociscopeError:
             journal.discard()
             raise
@@ -193,16 +163,27 @@ def _acquire(
     result = RunResult()
     focus.begin()
     loop.start()
-    _drive(plan, StrictEngine(session.core, limits, focus), loop, session, result)
+    engine = StrictEngine(
+        session.core,
+        limits,
+        focus,
+        retries=plan.quality.retries,
+        skip=loop.skip_field,
+        autofocus_um=plan.quality.autofocus_um,
+    )
+    _drive(plan, engine, loop, session, result)
     try:
-        loop.close(result.interrupted_at + DECISIONS_DEADLINE_S)
+        loop.close(min(result.interrupted_at, result.given_up_at) + DECISIONS_DEADLINE_S)
     except KeyboardInterrupt:  # fields that are not predicted are imaged again by the next call
         result.interrupt()
     worker = loop.worker
     if worker.error is not None and result.error is None:
         result.error = _to_lociscope_error(worker.error)
     result.new, result.skipped, result.decision_seconds = loop.new_fields, loop.list_skipped(), worker.decision_seconds
-    journal.close(result.skipped, finished=not (result.error or result.interrupted or loop.proposals.pending))
+    journal.close(
+        result.skipped,
+        finished=not (result.error or result.interrupted or loop.proposals.pending or loop.skipped_fields),
+    )
     writer = loop.writer
     try:
         deadline = result.interrupted_at + LOG_DEADLINE_S
@@ -239,12 +220,13 @@ def _drive(
     threading.Thread(target=run_camera, name="camera", daemon=True).start()
     exposures = (plan.channels.of(index).exposure_ms for index in range(len(CHANNEL_NAMES)))
     timeout_s = plan.microscope.timeout_s + max(exposures) / 1000
-    stalled = False
+    stalled = frozen = False
     while True:
         try:  # around the whole loop, since an interrupt comes between any two steps
-            while not (done.wait(POLL_S) or stalled):
-                now, busy = time.monotonic(), engine.busy_since
+            while not (done.wait(POLL_S) or stalled or frozen):
+                now, busy, predicting = time.monotonic(), engine.busy_since, loop.worker.busy_since
                 stalled = busy is not None and now - busy > timeout_s
+                frozen = predicting is not None and now - predicting > PREDICTOR_TIMEOUT_S
                 if loop.stop_requested and not result.interrupted:
                     _interrupt(loop, session, result)
                 if now - result.interrupted_at > IMAGE_DEADLINE_S:
@@ -254,10 +236,12 @@ def _drive(
             if result.interrupted:  # a second interrupt does not wait for the camera
                 break
             _interrupt(loop, session, result)
+    if frozen:
+        _end_frozen(loop, session, done, result)
     session.hung = result.hung = not done.is_set()
     result.camera_s = time.monotonic() - began
     runner.events.frameReady.disconnect(loop.add_image)
-    if errors:
+    if errors and result.error is None:
         result.error = _to_lociscope_error(errors[0])
     if stalled:
         loop.stop()
@@ -265,6 +249,19 @@ def _drive(
             f"The microscope gave no image within {timeout_s:g} s. Look at the camera and the stage, or raise "
             "microscope.timeout_s."
         )
+
+
+def _end_frozen(loop: SteeringLoop, session: MicroscopeSession, done: threading.Event, result: RunResult) -> None:
+    """End a run whose predictor does not return from a field, after the current image."""
+    result.error = LociscopeError(
+        f"The predictor did not return from a field within {PREDICTOR_TIMEOUT_S:g} s. Look at the load of this "
+        "computer, and run the plan again: fields that are not predicted are imaged again.",
+        code=Code.UNAVAILABLE,
+    )
+    result.given_up_at = time.monotonic()
+    loop.stop(ending=True)
+    session.core.mda.cancel()
+    done.wait(IMAGE_DEADLINE_S)
 
 
 def _interrupt(loop: SteeringLoop, session: MicroscopeSession, result: RunResult) -> None:

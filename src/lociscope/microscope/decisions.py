@@ -49,7 +49,8 @@ class Verdict:
     Attributes:
         rule: Number of the rule, from 1.
         verdict: `no`; `waiting` if `when` holds and `found` is not reached; `again`; `outside` if every requested field
-            is outside the limits; `stop`; for a field that the rule itself requested, `confirmed` or `refuted`.
+            is outside the limits; `stop`, and `stopped` for later fields that meet it; for a field that the rule itself
+            requested, `confirmed` or `refuted`.
         because: The numbers that the rule compares.
         urgency: How urgent it is to image the field again, 0–1; 0 unless the verdict is `again` or `outside`.
         fields: Names of the requested fields.
@@ -95,6 +96,8 @@ class SkipReason(StrEnum):
     """Why a field was not imaged."""
 
     INTERRUPTED = "interrupted"
+    DEVICE = "device"
+    """A device failed; the detail says how."""
     RULE_LIMIT = "rule-limit"
     """The rule has imaged the most fields that it may; the value is its number."""
     WELL_LIMIT = "well-limit"
@@ -119,17 +122,20 @@ class Skipped:
         id: Its name.
         reason: Why.
         value: A number that belongs to the reason.
+        detail: A text that belongs to the reason.
     """
 
     id: str
     reason: SkipReason
     value: float | None = None
+    detail: str = ""
 
 
 SKIP_TEXTS = {
     SkipReason.INTERRUPTED: "interrupted",
     SkipReason.RULE_LIMIT: "rule {value:g} has imaged its most fields",
     SkipReason.WELL_LIMIT: "rule {value:g} has imaged its most fields in this well",
+    SkipReason.DEVICE: "{detail}",
     SkipReason.UNANSWERED: "proposed, not answered",
     SkipReason.ENOUGH: "rule {value:g} has found enough",
     SkipReason.FIELD_BUDGET: "the budget of {value:g} fields is spent",

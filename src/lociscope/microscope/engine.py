@@ -8,19 +8,25 @@ from __future__ import annotations
 
 import math
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from lociscope.microscope.autofocus import measure_sharpness
 from lociscope.microscope.focus import FocusController, HardwareError, first_line
 from lociscope.microscope.positions import check_limits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
+    import numpy as np
     import useq
     from pymmcore_plus import CMMCorePlus
 
     from lociscope.microscope.sections import Limits
 
+Result = TypeVar("Result")
+
+RETRY_S = 0.5
+"""Pause before a failed image is tried again."""
 FAR_UM = 1000.0
 """Travel of the stage in µm above which the focus first goes to `safe_z`."""
 ARRIVED_UM = 5.0
@@ -34,20 +40,39 @@ class StrictEngine:
         core: The microscope.
         limits: The limits of the plan. Every event is checked against them again before it moves anything.
         focus: Withdraws the focus before travel, and restores it.
+        autofocus_um: How far up and down to look for the focus of a field whose events ask for it, µm.
+        retries: How often an image is tried again after a device failed.
+        skip: Called with the name of a field and the error when its image has failed; returns whether to leave the
+            field out and go on. By default the error ends the run.
     """
 
-    def __init__(self, core: CMMCorePlus, limits: Limits, focus: FocusController) -> None:
+    def __init__(
+        self,
+        core: CMMCorePlus,
+        limits: Limits,
+        focus: FocusController,
+        *,
+        autofocus_um: float = 0.0,
+        retries: int = 0,
+        skip: Callable[[str, HardwareError], bool] = lambda field, error: False,
+    ) -> None:
         self._core = core
         self._limits = limits
         self._focus = focus
+        self._reach = autofocus_um
+        self._shift: tuple[str | None, float] = (None, 0.0)
+        self._retries = retries
+        self._skip = skip
+        self._skipped: str | None = None
         self._at: dict[Any, Any] = {}
         self._autoshutter = False
         self.busy_since: float | None = None
         """When the current event began, by `time.monotonic`; None between events."""
 
-    def setup_sequence(self, sequence: useq.MDASequence) -> None:
+    def setup_sequence(self, sequence: useq.MDASequence | None) -> None:
         """Take control of the shutter."""
         self._at.clear()
+        self._skipped = None
         self._autoshutter = self._core.getAutoShutter()
         self._core.setAutoShutter(False)
 
@@ -58,7 +83,48 @@ class StrictEngine:
             OutsideLimitsError: It is outside the limits; nothing has moved.
             HardwareError: A device failed, or the stage did not reach its target.
         """
-        self.busy_since = time.monotonic()
+        if self._skipped is not None and self._skipped == event.pos_name:
+            return
+        self._try(event, lambda: self._set_up(event))
+
+    def exec_event(self, event: useq.MDAEvent) -> Iterator[Any]:
+        """Take one image with the shutter open only during the exposure.
+
+        Yields:
+            The image, its event, and the position of the focus, `focus` in µm; nothing for a field that is left out.
+
+        Raises:
+            HardwareError: The camera gave no image.
+        """
+        if self._skipped is not None and self._skipped == event.pos_name:
+            return
+        taken = self._try(event, lambda: self._snap(event))
+        self.busy_since = None
+        if taken is not None:
+            yield (taken[0], event, {"focus": taken[1]})
+
+    def _try(self, event: useq.MDAEvent, step: Callable[[], Result]) -> Result | None:
+        """Do a step of an event, again after a failure; return None if its field is left out.
+
+        Raises:
+            HardwareError: It has failed too often.
+        """
+        for attempt in range(self._retries + 1):
+            self.busy_since = time.monotonic()
+            try:
+                return step()
+            except HardwareError as error:
+                self._at.clear()
+                if attempt < self._retries:
+                    time.sleep(RETRY_S)
+                    continue
+                if not self._skip(str(event.pos_name), error):
+                    raise
+                self._skipped = event.pos_name
+        self.busy_since = None
+        return None
+
+    def _set_up(self, event: useq.MDAEvent) -> None:
         what = f"Field '{event.pos_name}'"
         check_limits(event.x_pos, event.y_pos, event.z_pos, self._limits, what)
         try:
@@ -68,36 +134,37 @@ class StrictEngine:
             if event.exposure is not None and self._set_new("exposure", event.exposure):
                 self._core.setExposure(event.exposure)
             self._core.waitForSystem()
+            if event.metadata.get("autofocus") and self._shift[0] != event.pos_name:
+                self._shift = event.pos_name, self._focus.search(self._measure, self._reach) or 0.0
         except HardwareError as error:
-            self._at.clear()
             raise HardwareError(f"{what}: {error}") from error
         except (RuntimeError, TimeoutError, ValueError) as error:
-            self._at.clear()
             raise HardwareError(f"{what}: the microscope failed ({first_line(error)}). Look at the device.") from error
 
-    def exec_event(self, event: useq.MDAEvent) -> Iterator[Any]:
-        """Take one image with the shutter open only during the exposure.
-
-        Yields:
-            The image, its event, and the position of the focus, `focus` in µm.
-
-        Raises:
-            HardwareError: The camera gave no image.
-        """
+    def _snap(self, event: useq.MDAEvent) -> tuple[Any, float | None]:
+        """Take one image, and return it with the position of the focus."""
+        if not self._at:  # an earlier attempt failed: nothing is known of the devices
+            self._set_up(event)
         try:
-            self._shutter(True)
-            try:
-                self._core.snapImage()
-            finally:
-                self._shutter(False)
-            image = self._core.getImage()
-            focus = self._focus.position()
-            self.busy_since = None
-            yield image, event, {"focus": focus}
+            return self._expose(), self._focus.position()
         except (RuntimeError, TimeoutError, ValueError) as error:
             raise HardwareError(
                 f"Field '{event.pos_name}': the camera gave no image ({first_line(error)}). Look at the camera."
             ) from error
+
+    def _expose(self) -> np.ndarray:
+        """Return an image for which the shutter was open only during the exposure."""
+        self._shutter(True)
+        try:
+            self._core.snapImage()
+        finally:
+            self._shutter(False)
+        image: np.ndarray = self._core.getImage()
+        return image
+
+    def _measure(self) -> float:
+        self.busy_since = time.monotonic()
+        return measure_sharpness(self._expose())
 
     def event_iterator(self, events: Iterable[useq.MDAEvent]) -> Iterator[useq.MDAEvent]:
         """Return the events unchanged: none is merged with the next, which may not be known yet."""
@@ -106,7 +173,7 @@ class StrictEngine:
     def teardown_event(self, event: useq.MDAEvent) -> None:
         """Do nothing."""
 
-    def teardown_sequence(self, sequence: useq.MDASequence) -> None:
+    def teardown_sequence(self, sequence: useq.MDASequence | None) -> None:
         """Close the shutter and return control of it."""
         self._shutter(False)
         self._core.setAutoShutter(self._autoshutter)
@@ -126,7 +193,8 @@ class StrictEngine:
             core.setXYPosition(event.x_pos, event.y_pos)
             core.waitForDevice(core.getXYStageDevice())
             self._check_arrival(event.x_pos, event.y_pos)
-        self._focus.restore(event.z_pos, turns[-1][2] if turns else None)
+        shift = self._shift[1] if self._shift[0] == event.pos_name else 0.0
+        self._focus.restore(event.z_pos, turns[-1][2] if turns else None, shift)
 
     def _set_new(self, key: str, value: object) -> bool:
         """Record a setting, and return whether it differs from the last one; a failure clears the records."""

@@ -101,6 +101,11 @@ class EventScheduler:
         self._running.set()
 
     @property
+    def refocuses(self) -> bool:
+        """Whether unsharp fields are imaged again with autofocus."""
+        return self._plan.quality.autofocus_um > 0
+
+    @property
     def paused(self) -> bool:
         """Whether no further field begins."""
         return not self._running.is_set()
@@ -131,7 +136,7 @@ class EventScheduler:
                 pass
             self._queue.begin(position, self.elapsed)
             self.positions[position.id] = position
-            if position.of is None or self.waits_for_requested:
+            if position.is_judged or self.waits_for_requested:
                 self._undecided.add(position.id)
             last = position
             yield position
@@ -146,7 +151,7 @@ class EventScheduler:
         return position
 
     def _has_undecided_planned(self) -> bool:
-        return any(self.positions[name].of is None for name in self._undecided)
+        return any(self.positions[name].is_judged for name in self._undecided)
 
     def _is_done(self) -> bool:
         """Wait a moment for what may still come; return whether nothing can."""

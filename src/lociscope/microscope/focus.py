@@ -11,9 +11,12 @@ import time
 from typing import TYPE_CHECKING, Protocol
 
 from lociscope.errors import Code, LociscopeError
+from lociscope.microscope.autofocus import find_sharpest
 from lociscope.microscope.positions import check_limits
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pymmcore_plus import CMMCorePlus
 
     from lociscope.microscope.plan import Plan
@@ -105,12 +108,13 @@ class FocusController:
             self._move(self._safe, WITHDRAWN_UM)
         self._withdrawn = True
 
-    def restore(self, z: float | None, label: str | None) -> None:
+    def restore(self, z: float | None, label: str | None, shift: float = 0.0) -> None:
         """Go to the target of the focus, and switch on the lock.
 
         Args:
             z: The target that the plan gives, µm; None for where the focus was.
             label: The objective's label in the turret; None if it did not change.
+            shift: What an autofocus found for this field, added to the target, µm.
 
         Raises:
             LociscopeError: The target is outside the limits.
@@ -119,6 +123,8 @@ class FocusController:
         self._label = label or self._label
         if z is None and self._must_read and self._target is not None:
             z = self._target + self._offset
+        if z is not None:
+            z += shift
             self._check(z)
         if z is not None and z != self._at:
             self._release()
@@ -127,6 +133,36 @@ class FocusController:
         self._withdrawn = False
         if self._locked:
             self._lock()
+
+    def search(self, measure: Callable[[], float], reach: float) -> float | None:
+        """Look for the sharpest height around the present one, and go there.
+
+        Args:
+            measure: Returns the sharpness of an image that it takes.
+            reach: How far up and down to look, µm; less where the limits are nearer.
+
+        Returns:
+            How far the focus was shifted, µm; None if there is no peak, and then it is where it was.
+
+        Raises:
+            HardwareError: The focus did not go where it was sent.
+        """
+        if self._locked or not self._core.getFocusDevice():
+            return None  # a lock would return to its own height
+        start = self._core.getPosition()
+        if self._plan.limits is not None:
+            low, high = self._plan.limits.z
+            reach = min(reach, start - low, high - start)
+        found = None
+        if reach > 0:
+            found = find_sharpest(lambda z: self._measure_at(z, measure), start, reach)
+        self._move(start if found is None else found, FOCUS_UM)
+        self._at = start if found is None else found
+        return None if found is None else found - start
+
+    def _measure_at(self, z: float, measure: Callable[[], float]) -> float:
+        self._move(z, FOCUS_UM)
+        return measure()
 
     def position(self) -> float | None:
         """Return the position of the focus, µm; None without a focus device."""

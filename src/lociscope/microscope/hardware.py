@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import getpass
+import hashlib
 import logging
 import os
+import tempfile
 import threading
 import time
 from dataclasses import dataclass
@@ -15,6 +18,7 @@ from lociscope.errors import Code, LociscopeError, MissingExtraError, UsageError
 from lociscope.microscope.configuration import Scale, check_setup
 from lociscope.microscope.focus import first_line
 from lociscope.microscope.plan import DEMO, SIMULATED, Plan
+from lociscope.storage.locks import exclusive_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -132,6 +136,13 @@ def open_microscope(plan: Plan, scale: Scale, log: Path | None = None) -> Iterat
         LociscopeError: It cannot be opened, has no stage, or its images have another size.
     """
     config = find_config(plan)
+    with contextlib.ExitStack() as held:
+        if config is not None and plan.microscope.config != DEMO:
+            held.enter_context(_reserve(config))
+        yield from _open_and_close(plan, scale, config, log)
+
+
+def _open_and_close(plan: Plan, scale: Scale, config: Path | None, log: Path | None) -> Iterator[MicroscopeSession]:
     session = _open_simulated(plan, scale) if config is None else _open_real(plan, config, log)
     try:
         _check_devices(session.core, plan)
@@ -144,6 +155,20 @@ def open_microscope(plan: Plan, scale: Scale, log: Path | None = None) -> Iterat
             session.core.reset()
             # Callbacks of the core that arrive while the interpreter ends would abort the process.
             time.sleep(_RESET_S)
+
+
+def _reserve(config: Path) -> contextlib.AbstractContextManager[None]:
+    """Keep other runs of this user from the microscope of a configuration, whatever folder they fill.
+
+    Raises:
+        LociscopeError: Another run uses it.
+    """
+    name = hashlib.sha256(str(config.resolve()).encode()).hexdigest()[:16]
+    folder = Path(tempfile.gettempdir()) / f"lociscope-microscope-{getpass.getuser()}-{name}"
+    message = (
+        f"Another run uses the microscope of '{config}'. Wait until it ends: two programs must not move one stage."
+    )
+    return exclusive_lock(folder, message, needed=False)
 
 
 def close_shutters(core: CMMCorePlus) -> bool:

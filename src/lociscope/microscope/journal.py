@@ -29,11 +29,11 @@ from lociscope.artifacts.predictions import Predictions
 from lociscope.errors import Code, LociscopeError
 from lociscope.images.discovery.sources import Failure, write_failures
 from lociscope.microscope.decisions import SKIP_TEXTS, Request, Skipped, SkipReason, Verdict
+from lociscope.microscope.journal_lines import append_line, read_position
 from lociscope.microscope.plan_identity import hash_plan
 from lociscope.microscope.positions import Position
 from lociscope.microscope.request_queue import ImagedField, make_next_time_point
 from lociscope.storage.atomic import atomic_write
-from lociscope.storage.file_errors import unwritable_error
 from lociscope.storage.schema import CORRUPT_FILE_ERRORS, check_schema
 from lociscope.warnings import parse_warnings
 
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from lociscope.microscope.plan import Plan
 
 SCHEMA = 3
-_CHANGEABLE = "Only budget, microscope.timeout_s, mode, output and log of a plan may change."
+_CHANGEABLE = "Only budget, quality, microscope.timeout_s, mode, output and log of a plan may change."
 LOG = "micro-manager.log"
 SOURCE = "lociscope microscope"
 
@@ -118,7 +118,7 @@ class Journal:
         Raises:
             LociscopeError: The line cannot be written.
         """
-        _append(self.folder / "decisions.jsonl", line)
+        append_line(self.folder / "decisions.jsonl", line)
         self.lines.append(line)
 
     def append_answer(self, proposal: str, accepted: bool, by: str) -> None:
@@ -128,14 +128,14 @@ class Journal:
             LociscopeError: The line cannot be written.
         """
         line = {"proposal": proposal, "accepted": accepted, "by": by, "at": round(time.time(), 3)}
-        _append(self.folder / "answers.jsonl", line)
+        append_line(self.folder / "answers.jsonl", line)
 
     def read_answers(self) -> dict[str, bool]:
         """Return the answers of earlier calls, by proposal; a line that a kill truncated is left out."""
         path = self.folder / "answers.jsonl"
         if not path.exists():
             return {}
-        lines = [json.loads(line) for line in path.read_text("utf-8").split("\n")[:-1]]
+        lines = map(json.loads, path.read_text("utf-8").split("\n")[:-1])
         return {line["proposal"]: bool(line["accepted"]) for line in lines}
 
     def close(self, skipped: Sequence[Skipped], *, finished: bool) -> None:
@@ -151,7 +151,7 @@ class Journal:
             entries = [self._entry(line) for line in predicted]
             Catalog.from_entries(entries, self.folder).write(self.folder / "catalog.parquet")
         write_failures(self.failures(), self.folder / "failures.csv")
-        rows = [(each.id, SKIP_TEXTS[each.reason].format(value=each.value)) for each in skipped]
+        rows = [(each.id, SKIP_TEXTS[each.reason].format(value=each.value, detail=each.detail)) for each in skipped]
         with atomic_write(self.folder / "left.csv") as part, part.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file, lineterminator="\n").writerows([("id", "why"), *rows])
         self.finished = finished
@@ -180,7 +180,12 @@ class Journal:
 
     def imaged_fields(self) -> list[ImagedField]:
         """Return the fields that were imaged, as budgets count them."""
-        return [ImagedField(line["rule"], line.get("well", ""), line.get("of") or line["field"]) for line in self.lines]
+        return [
+            ImagedField(
+                each["rule"], each.get("well", ""), each.get("of") or each["field"], bool(each.get("autofocus"))
+            )
+            for each in self.lines
+        ]
 
     def pending_requests(self, plan: Plan) -> dict[str, list[Request]]:
         """Return the requests of earlier decisions that are not imaged yet, by the field that caused them.
@@ -192,7 +197,7 @@ class Journal:
         for line in self.lines:
             requests = [Request(Position(**position), urgency) for position, urgency in line.get("wanted", ())]
             if line.get("time"):
-                following = make_next_time_point(_read_position(line), line["at_s"], plan)
+                following = make_next_time_point(read_position(line), line["at_s"], plan)
                 requests += [following] if following else []
             if requests:
                 pending[line["field"]] = [each for each in requests if each.position.id not in imaged]
@@ -285,19 +290,3 @@ class Journal:
         if text and not text.endswith("\n"):  # a kill truncated the last line: that field is imaged again
             with atomic_write(path) as part:
                 part.write_text("".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in self.lines), "utf-8")
-
-
-def _read_position(line: dict[str, Any]) -> Position:
-    return Position(
-        line["field"], line["well"], line["site"], line["x"], line["y"], line["z"], line["objective"], line["of"],
-        line["rule"], line["time"],
-    )  # fmt: skip
-
-
-def _append(path: Path, line: dict[str, Any]) -> None:
-    """Append a line of JSON to a file."""
-    try:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
-    except OSError as error:
-        raise unwritable_error(path, error) from error

@@ -9,14 +9,17 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lociscope.microscope.decisions import Decision, Skipped, SkipReason
 from lociscope.microscope.event_scheduler import EventScheduler
+from lociscope.microscope.journal_lines import is_judged
 from lociscope.microscope.prediction_worker import PredictionWorker
 from lociscope.microscope.proposals import ProposalQueue
+from lociscope.microscope.safeguards import Safeguards
 from lociscope.prediction_log.writer import LogWriter
 
 if TYPE_CHECKING:
@@ -28,11 +31,15 @@ if TYPE_CHECKING:
     from lociscope.microscope.conditions import Facts
     from lociscope.microscope.configuration import Scale
     from lociscope.microscope.decisions import Request, Stop
+    from lociscope.microscope.focus import HardwareError
     from lociscope.microscope.journal import Journal
     from lociscope.microscope.plan import Plan
     from lociscope.microscope.positions import Position
     from lociscope.predict.predictor import Predictor
     from lociscope.prediction_log.log import PredictionLog
+
+
+logger = logging.getLogger(__name__)
 
 
 class Evaluator(Protocol):
@@ -107,6 +114,9 @@ class SteeringLoop:
         self.journal = journal
         self._observers = observers
         self._ending, self._stop_requested = threading.Event(), threading.Event()
+        self._failed: dict[str, Skipped] = {}
+        self._failed_in_row = 0
+        self._safeguards = Safeguards(plan, journal.folder)
         self._earlier = {line["field"] for line in journal.lines}
         elapsed = max((line["at_s"] for line in journal.lines), default=0.0)
         remaining = [position for position in positions if position.id not in self._earlier]
@@ -165,13 +175,34 @@ class SteeringLoop:
     def list_skipped(self) -> list[Skipped]:
         """Return the planned and requested fields that were not imaged, once the events have ended."""
         imaged = {line["field"] for line in self.journal.lines}
-        interrupted = [Skipped(name, SkipReason.INTERRUPTED) for name in self.scheduler.positions if name not in imaged]
+        missing = [name for name in self.scheduler.positions if name not in imaged]
+        interrupted = [self._failed.get(name, Skipped(name, SkipReason.INTERRUPTED)) for name in missing]
         unanswered = [
             Skipped(request.position.id, SkipReason.UNANSWERED)
             for proposal in self.proposals.pending
             for request in proposal.requests
         ]
         return [*interrupted, *self.scheduler.skipped, *unanswered]
+
+    def skip_field(self, field: str, error: HardwareError) -> bool:
+        """Leave a field out because a device failed, from the thread of the camera.
+
+        Returns:
+            Whether the run goes on: not after more than `quality.skip` such fields in a row.
+        """
+        if self._failed_in_row >= self.plan.quality.skip:
+            return False
+        self._failed_in_row += 1
+        self._failed[field] = Skipped(field, SkipReason.DEVICE, detail=str(error))
+        self.worker.forget(field)
+        self.scheduler.add_decision(field)
+        logger.warning("%s The field is left out, and the run goes on.", error)
+        return True
+
+    @property
+    def skipped_fields(self) -> int:
+        """Number of fields that were left out because a device failed."""
+        return len(self._failed)
 
     def request_stop(self) -> None:
         """Ask whoever drives the microscope to end the run, from any thread, as Ctrl-C does."""
@@ -197,14 +228,16 @@ class SteeringLoop:
             name = line["field"]
             verdicts = self.journal.verdicts(line)
             decision = Decision(verdicts, tuple(pending.get(name, ())), tuple(stops.get(name, ())))
-            self._dispatch(name, line.get("well", ""), decision, is_planned=line.get("of") is None)
+            self._dispatch(name, line.get("well", ""), decision, is_planned=is_judged(line))
 
     def _dispatch(self, field: str, well: str, decision: Decision, *, is_planned: bool) -> None:
         """Pass on the decision about a field: carry it out, propose it, or do nothing, as the mode says.
 
         What a requested field brings about (the next time point, a rule that has found enough) was agreed to before.
+        An unsharp field is replaced in every mode.
         """
-        if self.plan.mode == "act" or not is_planned:
+        refocused = any(verdict.verdict == "refocus" for verdict in decision.verdicts)
+        if self.plan.mode == "act" or not is_planned or refocused:
             self.scheduler.add_decision(field, decision.requests, decision.stops)
             return
         if self.plan.mode == "propose":
@@ -215,8 +248,10 @@ class SteeringLoop:
         self.scheduler.add_requests(requests, stops)
 
     def _report(self, line: Mapping[str, Any], pixels: np.ndarray) -> None:
+        self._failed_in_row = 0
         for observer in self._observers:
             observer.on_field(line, pixels)
+        self._safeguards.check(line)
 
     def close(self, deadline: float = math.inf) -> None:
         """Finish the acquired fields until a deadline, by `time.monotonic`.

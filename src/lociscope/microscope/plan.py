@@ -17,6 +17,7 @@ from lociscope.microscope.sections import (
     Microscope,
     Objective,
     Plate,
+    Quality,
     Rule,
     Section,
     SpecimenPlan,
@@ -51,6 +52,7 @@ class Plan(Section):
     rules: tuple[Rule, ...] = ()
     limits: Limits | None = None
     budget: Budget = Budget()
+    quality: Quality = Quality()
     timing: Timing = Timing()
     specimen: SpecimenPlan = SpecimenPlan()
 

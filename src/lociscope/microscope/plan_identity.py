@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lociscope.microscope.plan import Plan
 
-MAY_CHANGE: dict[str, Any] = {"output": True, "log": True, "mode": True, "budget": True, "microscope": {"timeout_s"}}
+MAY_CHANGE: dict[str, Any] = {
+    "output": True,
+    "log": True,
+    "mode": True,
+    "budget": True,
+    "quality": True,
+    "microscope": {"timeout_s"},
+}
 """Keys of the plan that a later call may change: where it writes, who decides, and how long it may take."""
 _EARLIER: dict[int, dict[str, Any]] = {
     1: {"output": True, "log": True, "budget": {"light_s"}},  # hashed the budget and the time limit too
@@ -18,6 +25,7 @@ _EARLIER: dict[int, dict[str, Any]] = {
 """Keys that earlier schemas left out of the hash."""
 _NEW: dict[str, Any] = {
     "mode": True,
+    "quality": True,
     "rules": {
         "__all__": {
             "wells", "found", "per", "z_stack", "times", "every_s", "most_per_well", "enough", "stop", "priority",

@@ -37,6 +37,7 @@ class Position:
         of: The planned field that it images again, or None.
         rule: Number of the rule that requested it, from 1, or None.
         time: Number of its time point in a series, from 1, or None.
+        autofocus: Whether the focus is looked for before it is imaged.
     """
 
     id: str
@@ -49,6 +50,12 @@ class Position:
     of: str | None = None
     rule: int | None = None
     time: int | None = None
+    autofocus: bool = False
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether the rules decide about it: a planned field, or one that replaces an unsharp planned field."""
+        return self.of is None or (self.autofocus and self.rule is None)
 
 
 class OutsideLimitsError(LociscopeError):
@@ -231,7 +238,7 @@ def make_events(position: Position, plan: Plan) -> Iterator[useq.MDAEvent]:
             y_pos=position.y,
             z_pos=position.z,
             properties=[(plan.microscope.turret, "Label", objective.label or objective.name)],
-            metadata={"field": position.id, "channel": index},
+            metadata={"field": position.id, "channel": index, "autofocus": position.autofocus},
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +16,13 @@ from lociscope.errors import Code, LociscopeError
 from lociscope.images.field import Field
 from lociscope.images.io.write import write_ome_tiff
 from lociscope.labels import to_nullable
-from lociscope.microscope.decisions import Decision
+from lociscope.microscope.decisions import Decision, Request, Verdict
 from lociscope.microscope.facts import collect_facts
 from lociscope.microscope.journal import Journal
+from lociscope.warnings import WarningKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     import useq
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from lociscope.microscope.positions import Position
     from lociscope.predict.predictor import Predictor
     from lociscope.prediction_log.writer import LogWriter
+    from lociscope.warnings import FieldWarning
 
 MAX_WAITING_BYTES = 1 << 30
 """Bytes of images that may wait for the predictor. Beyond that the camera waits, to limit memory."""
@@ -102,6 +104,8 @@ class PredictionWorker:
         self._acquired_bytes = self._handled_bytes = 0  # each is written by one thread only
         self._given_up, self._done = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="predictor", daemon=True)
+        self.busy_since: float | None = None
+        """When the current field began, by `time.monotonic`; None between fields."""
         self.error: BaseException | None = None
         """The error that ended the work early."""
         self.decision_seconds: list[float] = []
@@ -131,6 +135,10 @@ class PredictionWorker:
             )
             self._queue.put(acquired)
 
+    def forget(self, name: str) -> None:
+        """Drop the images of a field whose other images could not be taken."""
+        self._images.pop(name, None)
+
     def has_capacity(self) -> bool:
         """Return whether memory is left for another field."""
         return self._acquired_bytes - self._handled_bytes < MAX_WAITING_BYTES
@@ -157,7 +165,9 @@ class PredictionWorker:
             for acquired in iter(self._queue.get, None):
                 if self._given_up.is_set():
                     return
+                self.busy_since = time.monotonic()
                 self._handle(acquired)
+                self.busy_since = None
                 self._handled_bytes += acquired.pixels.nbytes
         except BaseException as error:
             self._give_up(error)
@@ -175,7 +185,7 @@ class PredictionWorker:
             "field": position.id, "well": position.well, "site": position.site,
             "x": position.x, "y": position.y, "z": position.z,
             "objective": position.objective, "pixel_size": field.pixel_size, "of": position.of, "rule": position.rule,
-            "time": position.time,
+            "time": position.time, "autofocus": position.autofocus,
             "at_s": round(acquired.elapsed, 3), "focus": acquired.focus,
         }  # fmt: skip
         if acquired.target is not None:
@@ -199,7 +209,8 @@ class PredictionWorker:
         except MemoryError:
             reason = f"Field '{field.id}' does not fit into memory. Use a larger machine, or smaller images."
             return self._fail(acquired.position, line, reason, Code.OUT_OF_MEMORY)
-        decision = self._evaluator.evaluate(acquired.position, facts)
+        again = self._refocus(acquired.position, row.warnings[0])
+        decision = self._evaluator.evaluate(acquired.position, facts) if again is None else again
         self._finish(acquired.position, decision)
         self.decision_seconds.append(time.perf_counter() - acquired.arrived)
         line |= {
@@ -213,6 +224,14 @@ class PredictionWorker:
         }
         return lambda: self._writer.add(row, prepared.statistics[None], bundle=predictor.bundle.sha256)
 
+    def _refocus(self, position: Position, warnings: Sequence[FieldWarning]) -> Decision | None:
+        """Return the request to image an unsharp field again with autofocus, whose rules then decide; else None."""
+        unsharp = any(each.kind == WarningKind.UNSHARP for each in warnings)
+        if not unsharp or position.autofocus or not self._scheduler.refocuses:
+            return None
+        again = replace(position, id=f"{position.id}-focus", of=position.of or position.id, autofocus=True)
+        return Decision((Verdict(0, "refocus", {}, 1.0, (again.id,)),), (Request(again, 1.0, 0.0),))
+
     def _fail(self, position: Position, line: dict[str, Any], reason: str, code: str) -> Callable[[], None]:
         """Record that a field cannot be predicted; no rule requests further fields."""
         self._finish(position, Decision())
@@ -220,4 +239,4 @@ class PredictionWorker:
         return lambda: None
 
     def _finish(self, position: Position, decision: Decision) -> None:
-        self._dispatch(position.id, position.well, decision, is_planned=position.of is None)
+        self._dispatch(position.id, position.well, decision, is_planned=position.is_judged)

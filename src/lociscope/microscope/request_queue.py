@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lociscope.channels import CHANNEL_NAMES
+from lociscope.microscope.autofocus import FOCUS_IMAGES
 from lociscope.microscope.decisions import Request, Skipped, SkipReason
 
 if TYPE_CHECKING:
@@ -25,11 +26,13 @@ class ImagedField:
         rule: Number of the rule that requested it; None for a planned one, or one that a program requested.
         well: Its well.
         root: The planned field that it images again, or its own name.
+        autofocus: Whether its focus was looked for.
     """
 
     rule: int | None
     well: str
     root: str
+    autofocus: bool = False
 
 
 class RequestQueue:
@@ -44,9 +47,9 @@ class RequestQueue:
         self._plan = plan
         self._by_rule: Counter[int | None] = Counter()
         self._by_well: Counter[tuple[int | None, str]] = Counter()
-        self._light: Counter[str] = Counter()
+        self._light: dict[str, float] = {}
         for each in imaged:
-            self._count(each.rule, each.well, each.root)
+            self._count(each)
         self._heaps: dict[str, list[tuple[int, float, int, Position]]] = {"now": [], "last": []}
         self._series: list[tuple[float, int, Position]] = []
         self._known: set[str] = set()
@@ -106,15 +109,16 @@ class RequestQueue:
 
     def begin(self, position: Position, elapsed: float) -> None:
         """Count a field that is imaged now, and request the next time point of its series."""
-        self._count(position.rule, position.well, position.of or position.id)
+        self._count(ImagedField(position.rule, position.well, position.of or position.id, position.autofocus))
         following = make_next_time_point(position, elapsed, self._plan)
         if following is not None:
             self.add(following)
 
-    def _count(self, rule: int | None, well: str, root: str) -> None:
-        self._by_rule[rule] += 1
-        self._by_well[rule, well] += 1
-        self._light[root] += 1
+    def _count(self, field: ImagedField) -> None:
+        self._by_rule[field.rule] += 1
+        self._by_well[field.rule, field.well] += 1
+        light = light_seconds(self._plan, autofocus=field.autofocus)
+        self._light[field.root] = self._light.get(field.root, 0.0) + light
 
     def _is_allowed(self, position: Position) -> bool:
         found = self._find_limit(position)
@@ -133,8 +137,9 @@ class RequestQueue:
                 return SkipReason.RULE_LIMIT, number
             if rule.most_per_well is not None and self._by_well[number, position.well] >= rule.most_per_well:
                 return SkipReason.WELL_LIMIT, number
-        fields = self._light[position.of or position.id] + 1
-        if light_s is not None and fields * light_seconds(self._plan) > light_s:
+        light = self._light.get(position.of or position.id, 0.0)
+        light += light_seconds(self._plan, autofocus=position.autofocus)
+        if light_s is not None and light > light_s * (1 + 1e-9):
             return SkipReason.LIGHT_BUDGET, light_s
         return None
 
@@ -151,6 +156,7 @@ def make_next_time_point(position: Position, began_s: float, plan: Plan) -> Requ
     return Request(following, 1.0, began_s + rule.every_s)
 
 
-def light_seconds(plan: Plan) -> float:
-    """Return how long light falls on a field while its four images are taken, s."""
-    return sum(plan.channels.of(index).exposure_ms for index in range(len(CHANNEL_NAMES))) / 1000
+def light_seconds(plan: Plan, *, autofocus: bool = False) -> float:
+    """Return how long light falls on a field while its four images are taken, and while its focus is looked for, s."""
+    focusing = FOCUS_IMAGES * plan.channels.of(0).exposure_ms if autofocus else 0.0
+    return (focusing + sum(plan.channels.of(index).exposure_ms for index in range(len(CHANNEL_NAMES)))) / 1000

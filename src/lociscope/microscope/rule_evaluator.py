@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lociscope.microscope.plan import Plan
     from lociscope.microscope.sections import Limits, Objective, Rule
 
-_MET = ("waiting", "again", "outside", "stop")
+_MET = ("waiting", "again", "outside", "stop", "stopped")
 """Verdicts of planned fields that meet the condition of a rule."""
 
 
@@ -91,7 +91,7 @@ class RuleEvaluator:
         """
         if position.rule is not None:
             return self._judge(position, position.rule, facts)
-        if position.of is not None:
+        if not position.is_judged:
             return Decision()
         parts = [
             self._apply(position, number, rule, facts)
@@ -124,6 +124,8 @@ class RuleEvaluator:
         self._met[key] += 1
         if self._met[key] < rule.found:
             return Decision((Verdict(number, "waiting", because),))
+        if rule.stop is not None and self._met[key] > rule.found:
+            return Decision((Verdict(number, "stopped", because),))
         if rule.stop is not None:
             return Decision((Verdict(number, "stop", because),), stops=(Stop(number, rule.stop, position.well),))
         return self._request(position, number, rule, facts, because)

@@ -163,6 +163,28 @@ class Budget(Section):
     )
 
 
+class Quality(Section):
+    """`[quality]`: what to do when a device or an image fails."""
+
+    retries: int = Field(0, ge=0, le=10, description="How often an image is tried again after a device failed.")
+    skip: int = Field(
+        0,
+        ge=0,
+        le=1000,
+        description="Most fields in a row that are left out and listed because a device fails; one more ends the run.",
+    )
+    autofocus_um: Cost = Field(
+        0.0,
+        description="How far up and down to look for the focus of an unsharp field, to image it again, µm; 0: not.",
+    )
+    dark_fields: int = Field(
+        0,
+        ge=0,
+        le=1000,
+        description="Fields in a row in which a reference channel may be empty or faint before the run ends; 0: any.",
+    )
+
+
 class Timing(Section):
     """`[timing]`: duration of each step, for the estimate, the budget, and the clock of the simulated microscope."""
 

@@ -45,10 +45,10 @@ MIN_SLOPE = 0.08
 MAX_DARK, MIN_LIT = 1.0, 3.0
 """A channel is empty if its signal is at most the first in the window and at least the second in the reference."""
 
-MAX_SWAPPED_COST = 0.5
+MAX_SWAPPED_COST = 0.7
 """The statistics must fit this much better, as a share of their misfit, once channels are exchanged."""
 
-MIN_MISFIT = 0.6
+MIN_MISFIT = 0.15
 """Smallest misfit, in spreads of the reference, from which channels can be exchanged."""
 
 MAX_FADED = 0.85

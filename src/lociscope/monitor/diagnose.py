@@ -9,6 +9,7 @@ import numpy as np
 from lociscope.channels import CHANNEL_NAMES, GREEN
 from lociscope.monitor.causes import find_causes, is_physical
 from lociscope.monitor.compare import run_mmd_test
+from lociscope.monitor.effect import GREEN_LEVELS
 from lociscope.monitor.label_mix import match_fields
 from lociscope.monitor.report import Cause, CauseKind
 
@@ -57,12 +58,16 @@ def diagnose(
     if not (moved or embedding_moved or mix_moved):
         return [*fading]
     causes = find_causes(window, reference, columns, fading)
-    if is_physical(causes) or not (embedding_moved or mix_moved):
-        return causes or _name_unexplained([each.name for each in moved])
+    names = [each.name for each in moved]
+    if is_physical(causes) or (not (embedding_moved or mix_moved) and GREEN_LEVELS.issuperset(names)):
+        return causes
+    if not (embedding_moved or mix_moved):
+        return [*causes, *_name_unexplained(names)]
     explained = _compare_matched(window, reference, embedding, seed)
     if mix_moved and explained is not False:
-        return [*causes, Cause(kind=CauseKind.LABEL_MIX)]
-    return [*causes, *_name_unexplained([each.name for each in moved])]
+        stains = [name for name in names if CHANNEL_NAMES[GREEN] not in name]
+        return [*causes, Cause(kind=CauseKind.LABEL_MIX), *(_name_unexplained(stains) if stains else [])]
+    return [*causes, *_name_unexplained(names)]
 
 
 def _compare_matched(window: Sample, reference: Sample, embedding: EmbeddingFinding | None, seed: int) -> bool | None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from lociscope.artifacts.bundle import Bundle
     from lociscope.artifacts.predictions import Predictions
-    from lociscope.prediction_log.log import Window
+    from lociscope.prediction_log.rows import Window
     from lociscope.warnings import FieldWarning
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lociscope.errors import Code, LociscopeError
 from lociscope.images.discovery.field_source import Failure
@@ -32,6 +32,7 @@ class SegmentedField:
         labels: (y, x) int32, the number of the cell of each pixel of the field, 0 for none.
         nuclei: (y, x) int32, the same for nuclei; None where they are not known.
         geometry: Positions and sizes of the cells.
+        uncut: (height, width, 4), what the network receives a part of: `scaled`, or raw pixels where it standardises.
     """
 
     field: Field
@@ -39,6 +40,7 @@ class SegmentedField:
     labels: NDArray[np.int32]
     nuclei: NDArray[np.int32] | None
     geometry: CellGeometry
+    uncut: NDArray[Any]
 
 
 def segment_field(field: Field, spec: InputSpec, labels: NDArray[np.int32] | None = None) -> SegmentedField:
@@ -53,13 +55,14 @@ def segment_field(field: Field, spec: InputSpec, labels: NDArray[np.int32] | Non
         LociscopeError: The pixel size of the field is impossible.
         MissingExtraError: scipy or scikit-image is not installed.
     """
-    scaled = make_tiles(field, spec).whole.pixels
+    tiles = make_tiles(field, spec)
+    scaled = tiles.whole.pixels
     pixel_size = find_pixel_size(field)
     if labels is not None:
-        return SegmentedField(field, scaled, labels, None, measure_geometry(labels, pixel_size))
+        return SegmentedField(field, scaled, labels, None, measure_geometry(labels, pixel_size), tiles.uncut)
     found = find_cells(field.pixels, pixel_size, parts=True)
     geometry = measure_geometry(found.cells, pixel_size, found.nuclei)
-    return SegmentedField(field, scaled, found.cells, found.nuclei, geometry)
+    return SegmentedField(field, scaled, found.cells, found.nuclei, geometry, tiles.uncut)
 
 
 def load_cells(source: FieldSource, spec: InputSpec, pattern: LabelPattern | None) -> SegmentedField | Failure:

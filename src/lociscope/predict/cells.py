@@ -3,8 +3,10 @@
 The preprocessed field, whose channels are scaled by the percentiles of the whole field, is cropped around each cell and
 masked by its outline. The network expects a field full of cells, so the crop is padded with its mirror images until it
 fills the input, as a small field is; the cell keeps its size in µm. That is one input of the network per cell, and
-needs no output besides the probabilities. The evidence map, pooled over each cell, needs one input per field, but is
-only there for fields of one tile and networks with that output (`benchmarks/cells.py` compares them).
+needs no output besides the probabilities. Of an ensemble, each network predicts the crops at its own scale, and
+features, which need a whole field, count with their probabilities for it. The evidence map, pooled over each cell,
+needs one input per field, but is only there for fields of one tile and networks with that output (`benchmarks/cells.py`
+compares them).
 
 One cell shows less than a field, and all cells of a field show the same protein. So the log odds of a cell are
 shrunk towards those of the field (`shrink`), as an empirical Bayes estimate does.
@@ -19,14 +21,14 @@ import numpy as np
 from lociscope.channels import GREEN
 from lociscope.decide.locations import decide_locations
 from lociscope.decide.logistic import logit, sigmoid
-from lociscope.images.extent import pad_with_mirror
-from lociscope.predict.predictor import BATCH_SIZE, batched
+from lociscope.images.extent import make_tiles, pad_with_mirror
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
+    from lociscope.artifacts.card import InputSpec
     from lociscope.images.segmentation.geometry import CellGeometry
     from lociscope.predict.cell_source import SegmentedField
     from lociscope.predict.predictor import Predictor
@@ -66,11 +68,15 @@ def predict_cells(predictor: Predictor, segmented: SegmentedField, answer: np.nd
     Returns:
         The predictions, in the order of the cells' numbers.
     """
-    spec = predictor.bundle.card.input
+
+    def make_inputs(spec: InputSpec) -> Iterator[np.ndarray]:
+        same = spec == predictor.bundle.card.input
+        uncut = segmented.uncut if same else make_tiles(segmented.field, spec).uncut
+        for crop, _ in crop_cells(uncut, segmented.labels, segmented.geometry):
+            yield fill_input(crop, spec.height, spec.width)
+
     crops = list(crop_cells(segmented.scaled, segmented.labels, segmented.geometry))
-    inputs = (fill_input(crop, spec.height, spec.width) for crop, _ in crops)
-    calls = [predictor.engine.run(np.stack(batch))["probabilities"] for batch in batched(inputs, BATCH_SIZE)]
-    own = predictor.calibrate(np.concatenate(calls)) if calls else np.empty((0, len(answer)), np.float32)
+    own = predictor.model.predict_cells(segmented.field, make_inputs) if crops else np.empty((0, len(answer)))
     probability = shrink(answer, own)
     predicted, status = decide_locations(probability, np.asarray(predictor.bundle.card.decide.thresholds))
     intensity = [crop[..., GREEN][mask].mean() / 255 for crop, mask in crops]

@@ -2,7 +2,8 @@
 
 A network with the output `evidence` has the map in its graph: its pooled value is the logit (class activation mapping,
 Zhou et al., CVPR 2016). Without it, parts of the protein channel are occluded, and the map is the loss of log odds
-(Zeiler and Fergus, ECCV 2014).
+(Zeiler and Fergus, ECCV 2014). The map of an ensemble is the mean of those of its networks that know the location, by
+their weights.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from lociscope.channels import GREEN
-from lociscope.decide.locations import decide_locations
 from lociscope.decide.logistic import logit
+from lociscope.errors import Code, LociscopeError
 from lociscope.images.extent import join_tiles, make_tiles
 from lociscope.images.scale import resize
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lociscope.images.field import Field
+    from lociscope.predict.engine import Engine
+    from lociscope.predict.model import Network
     from lociscope.predict.predictor import Predictor
 
 OCCLUDED = 8
@@ -65,33 +68,55 @@ def explain_field(predictor: Predictor, field: Field, locations: Sequence[int] |
         locations: Class numbers; None for the predicted ones, or the most probable one if none is predicted.
 
     Raises:
-        LociscopeError: The pixel size of the field is impossible.
+        LociscopeError: The pixel size of the field is impossible, or the bundle is of features only.
     """
-    tiles = make_tiles(field, predictor.bundle.card.input)
-    outputs = ("probabilities", "evidence") if "evidence" in predictor.engine.outputs else ("probabilities",)
-    found = predictor.engine.run(tiles.pixels, outputs)
-    if predictor.bundle.card.kind == "network":
-        probability = predictor.calibrate(found["probabilities"].mean(axis=0)[None])[0]
-    else:
-        probability = predictor.run([predictor.prepare(field, with_warnings=False)]).probability[0]
+    if not predictor.shows_evidence:
+        raise LociscopeError(
+            f"Bundle '{predictor.bundle.folder}' is of features, which need a whole field: it shows no evidence. Use "
+            "the bundle of a network.",
+            code=Code.INVALID_VALUE,
+        )
+    prepared = predictor.prepare(field, with_warnings=False)
+    found = predictor.run([prepared])
+    probability = found.probability[0]
     if locations is None:
-        predicted, _ = decide_locations(probability[None], np.asarray(predictor.bundle.card.decide.thresholds))
-        locations = predicted[0] or (int(np.nanargmax(probability)),)
+        locations = found.predicted[0] or (int(np.nanargmax(probability)),)
     numbers = list(locations)
-    if "evidence" in found:
-        maps = find_excess(found["evidence"][..., numbers])
-    else:
-        maps = occlude(predictor, tiles.pixels, numbers)
-    height, width = tiles.pixels.shape[1:3]
-    whole = join_tiles(np.stack([resize(each, height, width) for each in maps]), tiles.whole.pixels.shape[:2])
-    strongest = np.maximum(whole.max(axis=(0, 1)), 1e-6)
+    assert prepared.whole is not None  # noqa: S101 - `prepare` always sets it
+    shown = prepared.whole.pixels
+    total = np.zeros((*shown.shape[:2], len(numbers)), np.float32)
+    for network in predictor.model.networks:
+        total += network.weights[numbers].astype(np.float32) * _map_evidence(network, field, numbers, shown.shape[:2])
+    evidence = total / _strongest(total)
     return Explanation(
-        tiles.whole.pixels,
+        shown,
         [
-            Evidence(number, float(probability[number]), (whole[..., row] / strongest[row]).astype(np.float32))
+            Evidence(number, float(probability[number]), np.ascontiguousarray(evidence[..., row]))
             for row, number in enumerate(numbers)
         ],
     )
+
+
+def _map_evidence(network: Network, field: Field, numbers: list[int], shape: tuple[int, int]) -> np.ndarray:
+    """Return the maps of a network (*shape, locations), each 0–1; 0 for a location that it does not know."""
+    tiles = make_tiles(field, network.card.input)
+    maps = np.zeros((*shape, len(numbers)), np.float32)
+    known = [row for row, number in enumerate(numbers) if number in network.card.classes]
+    if not known:
+        return maps
+    some = [numbers[row] for row in known]
+    if "evidence" in network.engine.outputs:
+        parts = find_excess(network.engine.run(tiles.pixels, ("evidence",))["evidence"][..., some])
+    else:
+        parts = occlude(network.engine, tiles.pixels, some)
+    height, width = tiles.pixels.shape[1:3]
+    whole = join_tiles(np.stack([resize(each, height, width) for each in parts]), tiles.uncut.shape[:2])
+    maps[..., known] = resize(whole / _strongest(whole), *shape)
+    return maps
+
+
+def _strongest(maps: np.ndarray) -> np.ndarray:
+    return np.asarray(np.maximum(maps.max(axis=(0, 1)), 1e-6), np.float32)
 
 
 def find_excess(evidence: np.ndarray) -> np.ndarray:
@@ -104,13 +129,13 @@ def find_excess(evidence: np.ndarray) -> np.ndarray:
     return np.asarray(np.maximum(evidence - centre, 0))
 
 
-def occlude(predictor: Predictor, tiles: np.ndarray, numbers: list[int]) -> np.ndarray:
+def occlude(engine: Engine, tiles: np.ndarray, numbers: list[int]) -> np.ndarray:
     """Return the loss of log odds for each occluded cell: (tiles, OCCLUDED, OCCLUDED, locations)."""
     maps = np.zeros((len(tiles), OCCLUDED, OCCLUDED, len(numbers)), np.float32)
     height, width = tiles.shape[1:3]
     cells = [(row, column) for row in range(OCCLUDED) for column in range(OCCLUDED)]
     for number, tile in enumerate(tiles):
-        before = logit(predictor.engine.run(tile[None])["probabilities"][0, numbers])
+        before = logit(engine.run(tile[None])["probabilities"][0, numbers])
         for start in range(0, len(cells), _BATCH):
             some = cells[start : start + _BATCH]
             occluded = np.repeat(tile[None], len(some), axis=0)
@@ -118,7 +143,7 @@ def occlude(predictor: Predictor, tiles: np.ndarray, numbers: list[int]) -> np.n
                 top, left = row * height // OCCLUDED, column * width // OCCLUDED
                 bottom, right = (row + 1) * height // OCCLUDED, (column + 1) * width // OCCLUDED
                 view[top:bottom, left:right, GREEN] = 0
-            after = logit(predictor.engine.run(occluded)["probabilities"][:, numbers])
+            after = logit(engine.run(occluded)["probabilities"][:, numbers])
             for (row, column), loss in zip(some, before - after, strict=True):
                 maps[number, row, column] = np.maximum(loss, 0)
     return maps

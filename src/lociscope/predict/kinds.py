@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol, cast
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import numpy as np
 
@@ -12,7 +13,9 @@ from lociscope.decide.locations import decide_locations
 from lociscope.errors import Code, LociscopeError, MissingExtraError
 from lociscope.images.extent import make_tiles
 from lociscope.images.field import Field
+from lociscope.labels import N_LABELS
 from lociscope.predict.engine import Engine
+from lociscope.predict.model import Network
 from lociscope.predict.test_time_augmentation import average_outputs, check_square, rotate_and_flip
 
 if TYPE_CHECKING:
@@ -21,33 +24,15 @@ if TYPE_CHECKING:
     from lociscope.artifacts.bundle import Bundle
     from lociscope.artifacts.card import Card
     from lociscope.images.extent import Tiles
+    from lociscope.predict.model import CellInputs, Decided, Model
     from lociscope.predict.runtimes import RuntimeOptions
 
 FEATURES_TOLERANCE = 1e-2
 """Of the self-test of features: in the last digits, SciPy and scikit-image differ between versions and machines, and a
 tree may decide otherwise."""
 
-Decided = tuple[list[tuple[int, ...]], list[str]]
-
-
-class Model(Protocol):
-    """A model that is ready to predict.
-
-    Attributes:
-        engine: The network that computes embeddings and evidence, and predicts cells; one without outputs where there
-            is none.
-    """
-
-    engine: Engine
-
-    def prepare(self, field: Field, tiles: Tiles) -> Any:  # noqa: ANN401 - each kind has its own
-        """Return what `predict` needs of a field; `tiles` are those of the card's input."""
-
-    def predict(self, inputs: Sequence[Any], names: tuple[str, ...]) -> dict[str, np.ndarray]:
-        """Return outputs of fields by name; `probabilities` (n, 28) are calibrated, NaN for an unknown class."""
-
-    def decide(self, probability: np.ndarray) -> Decided:
-        """Return the locations and the status of each field."""
+CELLS_AT_A_TIME = 16
+"""Number of cells that a network predicts in one call."""
 
 
 def load_model(bundle: Bundle, options: RuntimeOptions, *, tta: bool) -> Model:
@@ -97,6 +82,21 @@ class NetworkOnTiles:
         tiles, counts = np.concatenate(list(inputs)), [len(each) for each in inputs]
         outputs = {name: _mean_over_tiles(rows, counts) for name, rows in self._call(tiles, names).items()}
         return {**outputs, "probabilities": calibrate(outputs["probabilities"], self._card)}
+
+    @property
+    def networks(self) -> tuple[Network, ...]:
+        """This network."""
+        weights = np.zeros(N_LABELS)
+        weights[list(self._card.classes)] = 1
+        return (Network(self.engine, self._card, weights),)
+
+    def predict_cells(self, field: Field, make_inputs: CellInputs) -> np.ndarray:
+        """Return the probabilities of the cells of a field; see `Model`."""
+        inputs = make_inputs(self._card.input)
+        found = []
+        while some := list(islice(inputs, CELLS_AT_A_TIME)):
+            found.append(self.engine.run(np.stack(some))["probabilities"])
+        return calibrate(np.concatenate(found), self._card)
 
     def decide(self, probability: np.ndarray) -> Decided:
         """Return the locations that reach their thresholds."""
@@ -169,6 +169,16 @@ class FeaturesOfField:
         mean = self._combine(self._heads, np.stack(list(inputs)))
         return {"probabilities": calibrate(mean.astype(np.float32), self._card)}
 
+    @property
+    def networks(self) -> tuple[Network, ...]:
+        """None."""
+        return ()
+
+    def predict_cells(self, field: Field, make_inputs: CellInputs) -> NoReturn:
+        """Raise a LociscopeError: features need a whole field."""
+        self.engine.run(field.pixels)
+        raise AssertionError
+
     def decide(self, probability: np.ndarray) -> Decided:
         """Return the locations that reach their thresholds."""
         return decide_locations(probability, np.asarray(self._card.decide.thresholds))
@@ -212,6 +222,34 @@ class EnsembleOfModels:
             stack.append(np.asarray(found["probabilities"], np.float64))
             others |= {name: values for name, values in found.items() if name != "probabilities"}
         return {**others, "probabilities": self._decider.predict(np.stack(stack))}
+
+    @property
+    def networks(self) -> tuple[Network, ...]:
+        """The networks among the members, with their shares; equal ones where no weight is above 0."""
+        found: list[Network] = [
+            each._replace(weights=each.weights * np.maximum(weights, 0))
+            for member, weights in zip(self._members, self._decider.ensemble.weights_, strict=True)
+            for each in member.networks
+        ]
+        known = np.array([np.isin(np.arange(N_LABELS), each.card.classes) for each in found], float)
+        shares = np.array([each.weights for each in found])
+        shares = np.where(shares.sum(axis=0) > 0, shares, known)
+        shares = shares / np.maximum(shares.sum(axis=0), 1e-300)
+        return tuple(each._replace(weights=share) for each, share in zip(found, shares, strict=True))
+
+    def predict_cells(self, field: Field, make_inputs: CellInputs) -> np.ndarray:
+        """Return the combined probabilities of cells; features, which need a whole field, count with those of it."""
+        if not self.networks:
+            self.engine.run(field.pixels)  # raises
+        found = [member.predict_cells(field, make_inputs) if member.networks else None for member in self._members]
+        cells = max(len(each) for each in found if each is not None)
+        stack = []
+        for member, card, own in zip(self._members, self._cards, found, strict=True):
+            if own is None:
+                whole = member.predict([member.prepare(field, make_tiles(field, card.input))], ("probabilities",))
+                own = np.repeat(whole["probabilities"], cells, axis=0)
+            stack.append(np.asarray(own, np.float64))
+        return np.asarray(self._decider.predict(np.stack(stack)), np.float32)
 
     def decide(self, probability: np.ndarray) -> Decided:
         """Return the locations and the status that the fitted decision gives."""

@@ -18,7 +18,7 @@ from lociscope.images.extent import make_tiles
 from lociscope.images.quality import InputMeasures, find_warnings
 from lociscope.images.statistics import compute_statistics
 from lociscope.predict.inputs import FieldInput, read_fields
-from lociscope.predict.kinds import calibrate, load_model
+from lociscope.predict.kinds import load_model
 from lociscope.predict.out_of_distribution import mark_unlike, read_detector
 from lociscope.predict.runtimes import DEFAULT_RUNTIME, RuntimeOptions
 
@@ -245,13 +245,14 @@ class Predictor:
             [field.id for field in fields], probability, predicted, status, warnings, embedding if embeddings else None
         )
 
-    def calibrate(self, probability: np.ndarray) -> np.ndarray:
-        """Return the probabilities (n, 28) of fields or cells, calibrated as the card says."""
-        return calibrate(probability, self.bundle.card)
+    @property
+    def shows_evidence(self) -> bool:
+        """Whether the model has a network, which cells and evidence need."""
+        return bool(self.model.networks)
 
     @property
     def engine(self) -> Engine:
-        """The network; of an ensemble the first, which gives embeddings and evidence, and predicts cells."""
+        """The network; of an ensemble the first, which gives embeddings."""
         return self.model.engine
 
 

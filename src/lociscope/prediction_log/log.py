@@ -5,69 +5,30 @@ One database for all commands and machines: an SQLite file by default, or any da
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
-import numpy as np
-
-from lociscope.artifacts.predictions import Predictions
 from lociscope.errors import LociscopeError
-from lociscope.labels import N_LABELS, format_target, parse_target
 from lociscope.prediction_log.database import READ_SECONDS, WRITE_SECONDS, Database
 from lociscope.prediction_log.log_errors import LogError
+from lociscope.prediction_log.rows import Row, Window, iso, make_rows, to_window
 from lociscope.prediction_log.tables import define_tables, prepare_tables
-from lociscope.warnings import parse_warnings
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Sequence
     from types import TracebackType
 
+    import numpy as np
     import sqlalchemy as sa
 
-COMMANDS = ("predict", "serve", "watch", "microscope")
-"""Commands that write to the log."""
+    from lociscope.artifacts.predictions import Predictions
 
 BACKWARD = timedelta(hours=1)
 """Rows that waited for the database may be this late."""
 
-Row = dict[str, Any]
-"""The columns of one prediction."""
-
-_HALF = float(np.finfo(np.float16).max)
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """Rows of a log, in the order in which they were written.
-
-    Attributes:
-        predictions: Their n predictions; `embedding` is None unless every row has one of the same length.
-        statistics: (n, k) float32, in the order of `lociscope.images.statistics.STATISTICS`.
-        bundles: The sha256 of the bundle of each row.
-        times: The time of each prediction, ISO 8601 in UTC.
-        commands: The command that wrote each row, one of `COMMANDS`.
-    """
-
-    predictions: Predictions
-    statistics: np.ndarray
-    bundles: list[str]
-    times: list[str]
-    commands: list[str]
-
-    def __len__(self) -> int:
-        return len(self.predictions)
-
-    def take(self, rows: Sequence[int]) -> Window:
-        """Return the given rows, in the given order."""
-        return Window(
-            self.predictions.take(rows),
-            self.statistics[list(rows)],
-            [self.bundles[row] for row in rows],
-            [self.times[row] for row in rows],
-            [self.commands[row] for row in rows],
-        )
+DELETED_AT_ONCE = 500
+"""Rows of one transaction, so that writers do not wait long."""
 
 
 def open_log(url: str, *, create: bool = True) -> PredictionLog:
@@ -145,7 +106,7 @@ class PredictionLog:
         try:
             with self._database.transaction("written", WRITE_SECONDS) as connection:
                 if key is not None:
-                    connection.execute(self._about.insert(), {"key": key, "value": _iso(datetime.now(UTC))})
+                    connection.execute(self._about.insert(), {"key": key, "value": iso(datetime.now(UTC))})
                 if last is not None:
                     connection.execute(self._about.delete().where(self._about.c.key == last))
                 if rows:
@@ -187,7 +148,7 @@ class PredictionLog:
         with self._database.transaction("read", READ_SECONDS) as connection:
             rows = connection.execute(query).all()
         try:
-            return _window(rows)
+            return to_window(rows)
         except (ValueError, TypeError, LociscopeError) as error:
             raise LogError(
                 f"Log '{self.name}' holds a row that is damaged ({error}). Restore it from a copy."
@@ -237,6 +198,36 @@ class PredictionLog:
             found = connection.execute(query).all()
         return sum(datetime.fromisoformat(row[1]) - datetime.fromisoformat(row[0]) > BACKWARD for row in found)
 
+    def delete(self, before: datetime | None = None, matching: re.Pattern[str] | None = None) -> int:
+        """Delete rows; in an SQLite file their bytes are overwritten.
+
+        Args:
+            before: Only rows before this moment.
+            matching: Only rows in whose id this is found.
+
+        Returns:
+            The number of rows that were deleted.
+
+        Raises:
+            ValueError: Neither is passed, which would delete everything.
+            LogError: The log cannot be read or written.
+        """
+        import sqlalchemy as sa
+
+        if before is None and matching is None:
+            raise ValueError("nothing says which rows to delete")
+        table = self._rows.c
+        query = sa.select(table.seq, table.id).where(*self._within(None, before)).order_by(table.seq)
+        with self._database.transaction("read", READ_SECONDS) as connection:
+            rows = [row.seq for row in connection.execute(query) if matching is None or matching.search(row.id)]
+        for start in range(0, len(rows), DELETED_AT_ONCE):
+            with self._database.transaction("written", WRITE_SECONDS) as connection:
+                if connection.dialect.name == "sqlite":
+                    connection.exec_driver_sql("PRAGMA secure_delete=ON")
+                part = rows[start : start + DELETED_AT_ONCE]
+                connection.execute(self._rows.delete().where(table.seq.in_(part)))
+        return len(rows)
+
     def close(self) -> None:
         """Close the database."""
         self._database.close()
@@ -256,71 +247,6 @@ class PredictionLog:
     def _within(self, since: datetime | None, until: datetime | None) -> list[sa.ColumnElement[bool]]:
         time = self._rows.c.time
         return [
-            *([] if since is None else [time >= _iso(since)]),
-            *([] if until is None else [time < _iso(until)]),
+            *([] if since is None else [time >= iso(since)]),
+            *([] if until is None else [time < iso(until)]),
         ]
-
-
-def make_rows(predictions: Predictions, statistics: np.ndarray, *, bundle: str, command: str) -> list[Row]:
-    """Make the rows of predictions, with the current time.
-
-    Args:
-        predictions: The predictions; embeddings, if any, are stored in half precision.
-        statistics: (n, k) float32, in the order of `lociscope.images.statistics.STATISTICS`.
-        bundle: The bundle's sha256.
-        command: One of `COMMANDS`.
-
-    Returns:
-        n rows, for `PredictionLog.write`.
-    """
-    if command not in COMMANDS or statistics.shape[:1] != (len(predictions),):
-        raise ValueError(f"command {command!r}, {statistics.shape} statistics of {len(predictions)} predictions")
-    time = _iso(datetime.now(UTC))
-    return [
-        {
-            "time": time,
-            "command": command,
-            "bundle": bundle,
-            "id": name,
-            "predicted": format_target(predictions.predicted[number]),
-            "status": predictions.status[number],
-            "warnings": json.dumps([str(warning) for warning in predictions.warnings[number]], ensure_ascii=False),
-            "probability": predictions.probability[number].astype("<f4").tobytes(),
-            "statistics": statistics[number].astype("<f4").tobytes(),
-            "embedding": _to_half_precision(predictions.embedding, number),
-        }
-        for number, name in enumerate(predictions.ids)
-    ]
-
-
-def _iso(moment: datetime) -> str:
-    """Return a timestamp as a string that sorts by time."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-def _to_half_precision(embedding: np.ndarray | None, row: int) -> bytes | None:
-    return None if embedding is None else np.clip(embedding[row], -_HALF, _HALF).astype("<f2").tobytes()
-
-
-def _window(rows: Sequence[sa.Row[Any]]) -> Window:
-    def table(column: str, kind: str, wide: int | None = None) -> np.ndarray:
-        arrays = [np.frombuffer(getattr(row, column), kind) for row in rows]
-        wide = len(arrays[0]) if wide is None and arrays else wide or 0
-        return np.array(arrays, np.float32).reshape(len(arrays), wide)
-
-    same_length = len({None if row.embedding is None else len(row.embedding) for row in rows}) == 1
-    predictions = Predictions(
-        [row.id for row in rows],
-        table("probability", "<f4", N_LABELS),
-        [parse_target(row.predicted) for row in rows],
-        [row.status for row in rows],
-        [parse_warnings(json.loads(row.warnings)) for row in rows],
-        table("embedding", "<f2") if same_length and rows[0].embedding is not None else None,
-    )
-    return Window(
-        predictions,
-        table("statistics", "<f4"),
-        [row.bundle for row in rows],
-        [row.time for row in rows],
-        [row.command for row in rows],
-    )

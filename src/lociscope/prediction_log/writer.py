@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Self
 from uuid import uuid4
 
 from lociscope.errors import LociscopeError
-from lociscope.prediction_log.log import make_rows
 from lociscope.prediction_log.log_errors import LogUnavailableError
+from lociscope.prediction_log.rows import make_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from lociscope.artifacts.predictions import Predictions
-    from lociscope.prediction_log.log import PredictionLog, Row
+    from lociscope.prediction_log.log import PredictionLog
+    from lociscope.prediction_log.rows import Row
 
 MOST_WAITING = 4096
 """Predictions in the queue at most; further ones are not logged, but counted."""
@@ -50,7 +51,7 @@ class LogWriter:
 
     Args:
         log: The log, which the caller closes; None disables logging.
-        command: One of `lociscope.prediction_log.log.COMMANDS`.
+        command: One of `lociscope.prediction_log.rows.COMMANDS`.
         on_lost: Called, from any thread, with the number of predictions that will not be logged.
         is_ending: Returns whether the command was asked to end; `close` then waits at most `HURRY_SECONDS`.
 

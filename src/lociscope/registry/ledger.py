@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from lociscope.errors import Code, LociscopeError
+from lociscope.registry.gate import GateRecord
 from lociscope.storage.atomic import atomic_write
 from lociscope.storage.file_errors import unreadable_error, unwritable_error
 from lociscope.storage.locks import LOCK, lock_file
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-SCHEMA = 1
-Action = Literal["add", "promote", "rollback", "retire"]
+SCHEMA = 2
+"""Version of `registry.json`. Version 1 had no gate."""
+Action = Literal["add", "promote", "rollback", "retire", "gate"]
 
 
 class Event(BaseModel):
@@ -32,12 +34,13 @@ class Event(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     action: Action
-    version: str
+    version: str = Field(description="Empty for a change of the gate.")
     alias: str | None = None
     before: str | None = Field(None, description="The version that the alias named before the action.")
     who: str
     why: str
     when: str
+    gate: GateRecord | None = Field(None, description="What the gate found before a promotion.")
 
 
 class State(BaseModel):
@@ -127,17 +130,24 @@ class Ledger:
         Raises:
             LociscopeError: It cannot be written.
         """
-        new = state.model_copy(update={**changed, "history": [*state.history, event]})
+        new = state.model_copy(update={**changed, "schema_": SCHEMA, "history": [*state.history, event]})
         with atomic_write(self._file) as part:
             part.write_text(new.model_dump_json(by_alias=True, indent=2, exclude_none=True) + "\n", encoding="utf-8")
 
 
 def make_event(
-    action: Action, version: str, who: str, why: str, *, alias: str | None = None, before: str | None = None
+    action: Action,
+    version: str,
+    who: str,
+    why: str,
+    *,
+    alias: str | None = None,
+    before: str | None = None,
+    gate: GateRecord | None = None,
 ) -> Event:
     """Make an entry of the history, with the current time as ISO 8601 in UTC."""
     when = datetime.now(UTC).isoformat(timespec="seconds")
-    return Event(action=action, version=version, alias=alias, before=before, who=who, why=why, when=when)
+    return Event(action=action, version=version, alias=alias, before=before, who=who, why=why, when=when, gate=gate)
 
 
 def _mark(stat: os.stat_result) -> tuple[int, ...]:

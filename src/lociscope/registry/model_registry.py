@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lociscope.artifacts.bundle import MANIFEST, read_bundle
-from lociscope.errors import Code, Exit, LociscopeError, suggest
+from lociscope.errors import Code, LociscopeError, suggest
+from lociscope.registry.gate import GateRecord, PromotionRefusedError
 from lociscope.registry.ledger import Event, Ledger, State, make_event
 from lociscope.storage.atomic import atomic_write
 
@@ -27,13 +28,6 @@ PRODUCTION = "production"
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _SHORT = 8
 _LEAST_PREFIX = 4
-
-
-class PromotionRefusedError(LociscopeError):
-    """The bundle does not pass its check on this machine and is not promoted."""
-
-    exit_code = Exit.CHECK_FAILED
-    code = Code.REFUSED
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +62,6 @@ class Registry:
         self.folder = folder
         self._ledger = Ledger(folder)
 
-    # === Queries ===
-
     def entries(self) -> list[Entry]:
         """Return the versions, the last added first.
 
@@ -94,16 +86,16 @@ class Registry:
         """Return a version by its name, a prefix of its name or of its sha256, or an alias.
 
         Raises:
-            LociscopeError: No version matches, or several do.
+            LociscopeError: No version, or several match.
         """
         entries = {entry.version: entry for entry in self.entries()}
         return entries[self._resolve(self.state(), version)]
 
     def path(self, alias: str = PRODUCTION) -> Path:
-        """Return the folder of the bundle that an alias names now; an unchanged ledger is not read again.
+        """Return the folder of the bundle that an alias names now.
 
         Raises:
-            LociscopeError: The alias does not exist, or the folder of its bundle is missing.
+            LociscopeError: The alias does not exist, or the folder is missing.
         """
         folder = self.find_promoted(alias)
         if not (folder / MANIFEST).is_file():
@@ -129,8 +121,6 @@ class Registry:
             LociscopeError: The folder does not exist; or `registry.json` cannot be read, is damaged, or is newer.
         """
         return self._ledger.state()
-
-    # === Changes ===
 
     def add(self, bundle: Path, *, who: str, why: str) -> Entry:
         """Copy a bundle into the registry; a version that exists is kept, and is not retired any more.
@@ -175,8 +165,8 @@ class Registry:
             alias: Lower-case letters, digits, `.`, `_` and `-`; created if needed.
             who: Who promotes.
             why: Why.
-            check: Called with the bundle's folder before anything changes; a LociscopeError refuses the version. By
-                default only the hashes of the files are checked; callers that can run the model pass its self-test.
+            check: Called with the bundle's folder, under the lock; a LociscopeError refuses the version, and a
+                GateRecord is kept. By default only the hashes of the files are checked.
 
         Raises:
             PromotionRefusedError: It does not pass.
@@ -193,11 +183,12 @@ class Registry:
                 raise LociscopeError(
                     f"'{resolved}' is retired. Add it again before you promote it.", code=Code.CONFLICT
                 )
-            self._check(resolved, alias, check)
+            found = self._check(resolved, alias, check)
             stack = state.aliases.get(alias, [])
             if stack[-1:] != [resolved]:
                 before = stack[-1] if stack else None
-                event = make_event("promote", resolved, who, why, alias=alias, before=before)
+                gate = found if isinstance(found, GateRecord) else None
+                event = make_event("promote", resolved, who, why, alias=alias, before=before, gate=gate)
                 self._ledger.write(state, event, aliases=state.aliases | {alias: [*stack, resolved]})
         return self.entry(resolved)
 
@@ -249,6 +240,11 @@ class Registry:
                 self._ledger.write(state, event, retired=[*state.retired, resolved])
         return self.entry(resolved)
 
+    def record_gate(self, *, who: str, why: str) -> None:
+        """Record that the rules of the gate were changed."""
+        with self._ledger.edit() as state:
+            self._ledger.write(state, make_event("gate", "", who, why))
+
     def _bundle(self, version: str) -> Path:
         return self.folder / "bundles" / version
 
@@ -287,9 +283,9 @@ class Registry:
             )
         return found[0]
 
-    def _check(self, version: str, alias: str, check: Callable[[Path], object] | None) -> None:
+    def _check(self, version: str, alias: str, check: Callable[[Path], object] | None) -> object:
         try:
-            (read_bundle if check is None else check)(self._bundle(version))
+            return (read_bundle if check is None else check)(self._bundle(version))
         except LociscopeError as error:
             raise PromotionRefusedError(f"'{version}' is not promoted to '{alias}'. {error}") from error
 

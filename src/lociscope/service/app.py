@@ -21,6 +21,7 @@ from lociscope.errors import Code, LociscopeError
 from lociscope.predict.predictor import PreparedField
 from lociscope.prediction_log.log import open_log
 from lociscope.prediction_log.writer import HURRY_SECONDS, LogWriter
+from lociscope.review.store import open_review
 from lociscope.service.error_responses import choose_status, error_response
 from lociscope.service.inference import router as inference_router
 from lociscope.service.jobs.database import open_database
@@ -32,6 +33,8 @@ from lociscope.service.jobs.store import JobStore
 from lociscope.service.keys import KeyStore
 from lociscope.service.metrics import Metrics
 from lociscope.service.model_holder import create_model_holder
+from lociscope.service.review_routes import correct_router
+from lociscope.service.review_routes import router as review_router
 from lociscope.service.routes import router
 from lociscope.service.security import Guard
 from lociscope.service.settings import Settings
@@ -70,6 +73,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         settings.check(has_keys=keys is not None and keys.is_required())
         model = create_model_holder(settings.bundle, settings.registry, settings.workers)
         log = None if settings.log is None else open_log(settings.log)
+        if log is not None:
+            opened.callback(log.close)
+        review = None if settings.review is None else open_review(settings.review, create=True)
         opened.pop_all()
     pool, views = WorkerPool(settings.workers, settings.max_in_flight), WorkerPool(1, MAX_VIEWS)
     metrics = Metrics(pool)
@@ -80,7 +86,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         servers=[{"url": settings.root_path or "."}],  # without one, relative to the description itself
         description="Predicts where in the cell a protein is, from four-channel fluorescence fields.",
     )  # fmt: skip
-    state = AppState(settings, model, pool, views, metrics, log, log_writer)
+    state = AppState(settings, model, pool, views, metrics, log, log_writer, review=review)
     if database is not None and settings.store is not None:
         state = _add_jobs(state, JobService(JobStore(database), settings))
     app.state.service = state
@@ -91,15 +97,24 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     if state.jobs is not None:
         app.include_router(jobs_router)
         app.include_router(fields_router)
+    if state.review is not None:
+        app.include_router(review_router)
+        if state.jobs is not None:
+            app.include_router(correct_router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_middleware(Guard, settings=settings, metrics=metrics, pool=pool, keys=keys)
+    add_error_handlers(app)
+    return app
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    """Answer errors with a page or with JSON."""
     app.add_exception_handler(LociscopeError, _answer_lociscope_error)
     app.add_exception_handler(BusyError, _answer_busy)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.add_exception_handler(HTTPException, _answer_http_error)
     app.add_exception_handler(MemoryError, _answer_memory_error)
     app.add_exception_handler(OSError, _answer_storage_error)
-    return app
 
 
 def _add_jobs(state: AppState, jobs: JobService) -> AppState:
@@ -132,6 +147,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         logger.warning("%d predictions are not in the log; %s", state.log_writer.unlogged, state.log_writer.trouble)
     if state.log is not None:
         state.log.close()
+    if state.review is not None:
+        state.review.close()
     if app.state.database is not None:
         app.state.database.close()
 

@@ -32,6 +32,8 @@ def render(template: str, request: Request, **values: object) -> str:
         "about": BundleInfo.from_bundle(state.model.predictor.bundle),
         "examples": examples(),
         "has_jobs": state.jobs is not None,
+        "has_review": state.review is not None,
+        "accepts_fields": state.board is None,
         "keep_days": state.settings.keep_days,
         "max_bytes": state.settings.max_bytes if state.jobs is None else state.settings.max_job_bytes,
         "max_files": MAX_FILES if state.jobs is None else state.settings.max_job_files,

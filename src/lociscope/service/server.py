@@ -8,7 +8,9 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 import uvicorn
@@ -26,6 +28,9 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 
 LAST_SECONDS = 3.0
 """Time for sending the last answers after all predictions are done and the service stops."""
+
+START_SECONDS = 20.0
+"""Time in which a server in a thread must answer."""
 
 logger = logging.getLogger(__name__)
 
@@ -102,17 +107,55 @@ def serve(app: FastAPI, settings: Settings, on_started: Callable[[str], None]) -
     if reason := find_shortage():
         logger.warning("uploads cannot be stored: the temporary folder reports '%s'. Set TMPDIR to another.", reason)
     listening = _bind_socket(settings.host, settings.port)
-    port = listening.getsockname()[1]
-    name = f"[{settings.host}]" if ":" in settings.host else settings.host
-    config = uvicorn.Config(
-        app, http=Connection, ws="none", log_config=None, access_log=False, lifespan="on", server_header=False,
-        proxy_headers=False, backlog=2048,
-    )  # fmt: skip
-    server = Server(config, app.state.service, lambda: on_started(f"http://{name}:{port}"))
+    address = _make_address(settings.host, listening)
+    server = Server(_configure(app), app.state.service, lambda: on_started(address))
     with listening, handle_termination(server.handle_exit):  # uvicorn itself listens to SIGINT and SIGTERM alone
         server.run([listening])
     if server.interrupted:
         raise KeyboardInterrupt
+
+
+@contextmanager
+def serve_beside(app: FastAPI, settings: Settings) -> Iterator[str]:
+    """Serve in a thread beside the work of the block, which answers signals itself.
+
+    Args:
+        app: The application.
+        settings: The address to listen at.
+
+    Yields:
+        The address, such as `http://127.0.0.1:8000`; it answers.
+
+    Raises:
+        LociscopeError: The address is not available, or the server does not start.
+    """
+    listening = _bind_socket(settings.host, settings.port)
+    address = _make_address(settings.host, listening)
+    started = threading.Event()
+    server = Server(_configure(app), app.state.service, started.set)
+    thread = threading.Thread(target=server.run, args=([listening],), name="page", daemon=True)
+    with listening:
+        thread.start()
+        if not started.wait(START_SECONDS):
+            raise LociscopeError(f"The page at {address} does not start. Pass another `port`.", code=Code.UNAVAILABLE)
+        try:
+            yield address
+        finally:
+            app.state.service.pool.stop()
+            server.should_exit = True
+            thread.join(LAST_SECONDS)
+
+
+def _configure(app: FastAPI) -> uvicorn.Config:
+    return uvicorn.Config(
+        app, http=Connection, ws="none", log_config=None, access_log=False, lifespan="on", server_header=False,
+        proxy_headers=False, backlog=2048,
+    )  # fmt: skip
+
+
+def _make_address(host: str, listening: socket.socket) -> str:
+    name = f"[{host}]" if ":" in host else host
+    return f"http://{name}:{listening.getsockname()[1]}"
 
 
 def _keep_memory() -> None:

@@ -48,6 +48,8 @@ class Settings(BaseModel):
         max_uploads: Maximum number of jobs that are received at once.
         max_stored_bytes: Bytes of kept files from which on no further job is accepted.
         job_workers: Number of threads that predict the fields of jobs; 0 leaves them to other processes.
+        review: The review that the service shows, a path (SQLite) or an SQLAlchemy URL; None for no review.
+        reviewers: How many reviewers each field needs.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -74,6 +76,8 @@ class Settings(BaseModel):
     max_uploads: int = Field(4, ge=1)
     max_stored_bytes: int = Field(20 << 30, ge=1)
     job_workers: int = Field(1, ge=0)
+    review: str | None = None
+    reviewers: int = Field(1, ge=1, le=20)
 
     @property
     def database_url(self) -> str | None:

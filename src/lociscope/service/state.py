@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from lociscope.microscope.board import Board
     from lociscope.prediction_log.log import PredictionLog
     from lociscope.prediction_log.writer import LogWriter
+    from lociscope.review.store import ReviewStore
     from lociscope.service.jobs.runner import JobRunner
     from lociscope.service.jobs.service import JobService
     from lociscope.service.metrics import Metrics
@@ -32,6 +34,8 @@ class AppState:
         log_writer: Writes to the log.
         jobs: The jobs; None for a service that keeps nothing.
         runner: Predicts them; None where there are none.
+        review: The review; None where there is none.
+        board: The run of a microscope that the application shows instead of accepting fields; None for a service.
     """
 
     settings: Settings
@@ -43,6 +47,8 @@ class AppState:
     log_writer: LogWriter
     jobs: JobService | None = None
     runner: JobRunner | None = None
+    review: ReviewStore | None = None
+    board: Board | None = None
 
 
 def get_state(request: Request) -> AppState:

@@ -13,7 +13,7 @@ from lociscope.data.explore.contradictions import find_contradictions
 from lociscope.data.explore.copies import find_copies_in_test
 from lociscope.data.explore.findings import Finding, sort_findings
 from lociscope.data.explore.inspect import Inspection, inspect_fields, stack_features, stack_thumbnails
-from lociscope.data.explore.judge import EXPLAINED, judge_fields
+from lociscope.data.explore.judge import UNTRUSTED, judge_fields
 from lociscope.data.explore.labels import find_rare_classes, summarize_labels
 from lociscope.data.explore.map import make_map
 from lociscope.data.explore.sources import FieldSet, open_field_set
@@ -221,7 +221,7 @@ class _Collector:
 def _find_contradictions(fields: FieldSet, opinion: _Opinion, found: list[Finding]) -> list[Finding]:
     """Judge the labels of the fields that the model has predicted and whose pixels have no fault."""
     row_of = {name: row for row, name in enumerate(opinion.predictions.ids)}
-    faulty = {name for each in found if each.kind in EXPLAINED for name in each.ids}
+    faulty = {name for each in found if each.kind in UNTRUSTED for name in each.ids}
     targets = dict(zip(fields.catalog.ids, fields.catalog.table["target"].to_pylist(), strict=True))
     ids = [name for name, target in targets.items() if target and name in row_of]
     probability = opinion.predictions.probability[[row_of[name] for name in ids]]

@@ -36,11 +36,15 @@ WORST, BEST, SPREAD = 6, 3, 6
 def find_model(bundle: Path | None, predictions: Path) -> Predictor | None:
     """Open the model behind predictions: the bundle that is given, or the shipped one where they record it.
 
+    Returns:
+        The model; None where it is not known, or shows no evidence.
+
     Raises:
         LociscopeError: The bundle that is given cannot be opened.
     """
     if bundle is not None:
-        return open_bundle(bundle)
+        given = open_bundle(bundle)
+        return given if given.shows_evidence else None
     recorded = read_origin(predictions).get("bundle") if predictions.is_file() else None
     if recorded is None:
         return None
@@ -60,7 +64,7 @@ def read_galleries(
         predictions: Predictions of labelled fields.
         labels: Class numbers by id.
         catalog: The images; None for no gallery.
-        model: Shows where the evidence is; None for galleries without.
+        model: Shows where the evidence is; None for galleries without, as for a model without a network.
 
     Returns:
         The galleries, and the ids of fields that cannot be read.
@@ -71,7 +75,8 @@ def read_galleries(
     rows = [row for row, name in enumerate(predictions.ids) if name in source_of]
     if not rows:
         return [], []
-    reader = _Reader(predictions, labels, source_of, model)
+    shown = model if model is not None and model.shows_evidence else None
+    reader = _Reader(predictions, labels, source_of, shown)
     truth = to_multi_hot([labels[predictions.ids[row]] for row in rows])
     loss = np.nanmean(log_losses(truth, predictions.probability[rows]), axis=1)  # NaN: a class that it does not know
     ranked = [rows[each] for each in np.argsort(-loss, kind="stable")]

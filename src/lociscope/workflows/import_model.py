@@ -242,7 +242,10 @@ def finish_bundle(
         reference=summary,
         provenance={**card.provenance, "catalog_sha256": hash_catalog(catalog)},
     )
-    write_bundle(draft.folder, card, draft.model, draft.selftest, {"reference.npz": encode_reference(reference)})
+    extra = {"reference.npz": encode_reference(reference)}
+    if draft.detector is not None:
+        extra["detector.npz"] = draft.detector
+    write_bundle(draft.folder, card, draft.model, draft.selftest, extra)
     return read_bundle(draft.folder), len(made), failures
 
 

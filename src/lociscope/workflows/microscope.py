@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lociscope.microscope.acquire import check_plan, run_plan
+from lociscope.microscope.acquire import check_plan, require_limits, run_plan
+from lociscope.microscope.check import check_microscope
 from lociscope.microscope.configuration import Scale, check_bundle
 from lociscope.microscope.describe import describe_plan, summarize_plan
 from lociscope.microscope.plan import SHIPPED, Mode, Plan
 from lociscope.predict.predictor import open_bundle
 from lociscope.prediction_log.log import open_log
 from lociscope.processes.progress import ProgressCallback, ignore_progress
+from lociscope.storage.atomic import atomic_write
 from lociscope.storage.paths import as_path
 from lociscope.storage.toml_files import read_shipped
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import numpy as np
 
-    from lociscope.microscope.acquire import RunResult
+    from lociscope.microscope.check import Finding
     from lociscope.microscope.loop import LoopObserver, SteeringLoop
     from lociscope.microscope.positions import Position
     from lociscope.microscope.program import Program
+    from lociscope.microscope.run_result import RunResult
     from lociscope.storage.paths import AnyPath
     from lociscope.warnings import FieldWarning
 
@@ -140,6 +144,34 @@ class _ProgressReport:
         """Report a field."""
         self._fields += 1
         self._progress(self._fields, self._planned)
+
+
+def check_on_microscope(plan: Plan, output: AnyPath, *, bundle: AnyPath | None = None) -> Iterator[Finding]:
+    """Walk through a plan on its microscope, and write what was found.
+
+    Args:
+        plan: The plan.
+        output: The JSON file to write, when everything is checked.
+        bundle: The bundle that judges the images, instead of the plan's.
+
+    Yields:
+        What was found, as it is found.
+
+    Raises:
+        LociscopeError: The plan has no limits or is wrong, the microscope cannot be opened, or the file cannot be
+            written.
+    """
+    checked = check_plan(plan)
+    limits = require_limits(plan)
+    predictor = open_bundle(as_path(bundle) or plan.bundle)
+    check_bundle(plan, checked.scale, predictor.bundle)
+    found: list[Finding] = []
+    for finding in check_microscope(checked, limits, predictor):
+        found.append(finding)
+        yield finding
+    about = {"schema": 1, "passed": all(each.passed for each in found), "findings": [each.to_dict() for each in found]}
+    with atomic_write(as_path(output)) as part:
+        part.write_text(json.dumps(about, ensure_ascii=False, indent=1) + "\n", "utf-8")
 
 
 def read_shipped_plan(name: str) -> str:

@@ -91,6 +91,28 @@ def check_drift(
     return report.model_copy(update={"notes": [*notes, *report.notes]})
 
 
+def delete_predictions(log: str, *, before: Time = None, matching: str | None = None) -> int:
+    """Delete rows of a log: those before a time, those of a source or user, or both at once.
+
+    Args:
+        log: The log: a path (SQLite), or an SQLAlchemy URL.
+        before: Only rows before then.
+        matching: Only rows in whose id this regular expression is found.
+
+    Returns:
+        The number of rows that were deleted.
+
+    Raises:
+        UsageError: Neither is passed, or one is not understood.
+        LociscopeError: The log cannot be read or written.
+    """
+    if before is None and matching is None:
+        raise UsageError("Nothing says which rows to delete. Pass `before` or `matching`.", code=Code.INVALID_VALUE)
+    pattern, moment = compile_group(matching, "matching"), parse_time(before, "before")
+    with open_log(log, create=False) as opened:
+        return opened.delete(moment, pattern)
+
+
 def find_reference(
     predicted_by: str | None,
     reference: Path | str | None,
@@ -180,8 +202,12 @@ class _LogRows:
         return Sample.from_log(window, name), sum(bundles.values()) - len(window)
 
 
-def compile_group(group: str | None) -> re.Pattern[str] | None:
-    """Return the regular expression that groups fields.
+def compile_group(group: str | None, parameter: str = "group") -> re.Pattern[str] | None:
+    """Return the regular expression of a parameter.
+
+    Args:
+        group: The text.
+        parameter: The name of the parameter, for the error message.
 
     Raises:
         UsageError: It is not a regular expression.
@@ -190,7 +216,8 @@ def compile_group(group: str | None) -> re.Pattern[str] | None:
         return None if group is None else re.compile(group)
     except re.error as error:
         raise UsageError(
-            f"`group` is not a regular expression: {group!r} ({error}). Try '^[^_]+_[^_]+'.", code=Code.INVALID_VALUE
+            f"`{parameter}` is not a regular expression: {group!r} ({error}). Try '^[^_]+_[^_]+'.",
+            code=Code.INVALID_VALUE,
         ) from error
 
 

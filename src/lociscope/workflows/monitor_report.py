@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from lociscope.prediction_log.log import PredictionLog, Window
+    from lociscope.prediction_log.log import PredictionLog
+    from lociscope.prediction_log.rows import Window
     from lociscope.storage.paths import AnyPath
     from lociscope.workflows.monitor import Time
 
@@ -104,17 +105,15 @@ def monitor_over_time(
     pattern = compile_group(group)
     bundle, catalog = as_path(bundle), as_path(catalog)
     with open_log(log, create=False) as opened:
-        source = _Source.find(opened, since, until, None if bundle is None else read_bundle(bundle).sha256)
+        source = LogSource.find(opened, since, until, None if bundle is None else read_bundle(bundle).sha256)
         against = find_reference(
             source.bundle, reference, since=reference_since, until=reference_until, bundle=bundle,
             registry=as_path(registry),
         )  # fmt: skip
         if by is not None:
             slices, name, count = source.split_by_property(by, None if catalog is None else Catalog.read(catalog))
-        elif (wanted := str(every or source.choose_duration())).isdecimal():
-            slices, name, count = source.split_by_count(_parse_every(wanted)[0])
         else:
-            slices, name, count = source.split_by_time(wanted)
+            slices, name, count = source.split(every)
         found = compare_windows(slices, against, by=name, ordered=by is None, count=count, level=level, group=pattern)
         return found.model_copy(update={"backward": opened.count_backward(source.since, source.until)})
 
@@ -143,8 +142,18 @@ def read_pictures(timeline: Timeline, images: AnyPath) -> list[Picture]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Source:
-    """The rows of one bundle in a part of a log."""
+class LogSource:
+    """The rows of one bundle in a part of a log.
+
+    Attributes:
+        log: The log.
+        since: Its part begins here; None for its first row.
+        until: Its part ends here; None for its last row.
+        first: Time of the first row.
+        last: Time of the last row.
+        bundle: sha256 of the bundle.
+        rows: Number of rows.
+    """
 
     log: PredictionLog
     since: datetime | None
@@ -155,7 +164,12 @@ class _Source:
     rows: int
 
     @classmethod
-    def find(cls, log: PredictionLog, since: Time, until: Time, bundle: str | None) -> _Source:
+    def find(cls, log: PredictionLog, since: Time, until: Time, bundle: str | None) -> LogSource:
+        """Return the rows of a bundle, by default of the one that predicted last.
+
+        Raises:
+            LociscopeError: There are none.
+        """
         times = parse_time(since, "since"), parse_time(until, "until")
         bundles, span = log.bundles(*times), log.span(*times)
         if span is None or not bundles or (bundle is not None and bundle not in bundles):
@@ -167,6 +181,15 @@ class _Source:
         chosen = bundle or list(bundles)[-1]
         first, last = (datetime.fromisoformat(each) for each in span)
         return cls(log, *times, first, last, chosen, bundles[chosen])
+
+    def split(self, every: str | int | None) -> tuple[Iterator[Slice], str, int]:
+        """Return the windows of a duration or a number of fields, what separates them, and how many there are.
+
+        Raises:
+            UsageError: `every` is not understood, or gives too many windows.
+        """
+        wanted = str(every or self.choose_duration())
+        return self.split_by_count(_parse_every(wanted)[0]) if wanted.isdecimal() else self.split_by_time(wanted)
 
     def choose_duration(self) -> str:
         """Return the shortest duration that gives at most `WANTED_WINDOWS` windows, of `WANTED_FIELDS` on average."""

@@ -91,6 +91,24 @@ def test_a_blurred_field_is_found() -> None:
     assert found[0].ids == ("f24",)
 
 
+@pytest.mark.parametrize("width", [2, 8])
+def test_strong_blur_is_found_although_rounding_flattens_the_spectrum(width: float) -> None:
+    from scipy.ndimage import gaussian_filter
+
+    changed = gaussian_filter(pixels(36).astype(np.float32), (width, width, 0)).round().astype(np.uint8)
+    [found] = [each for each in judge(changed) if each.kind == FindingKind.BLURRED]
+    assert found.ids == ("f24",)
+
+
+def test_empty_fields_are_no_copies_of_each_other() -> None:
+    rng = np.random.default_rng(1)
+    empty = [rng.normal(4, 1, (SIDE, SIDE, 4)).clip(0, 255).astype(np.uint8) for _ in range(2)]
+    black = np.zeros((SIDE, SIDE, 4), np.uint8)
+    found = judge(*empty, black, black)
+    assert {each.ids for each in found if each.kind == FindingKind.BLANK} == {("f24",), ("f25",), ("f26",), ("f27",)}
+    assert not [each for each in found if each.kind == FindingKind.DUPLICATES]
+
+
 @pytest.mark.parametrize("order", [(1, 0, 2, 3), (0, 2, 1, 3), (3, 1, 2, 0)])
 def test_swapped_channels_are_found_and_named(order: tuple[int, ...]) -> None:
     found = judge(pixels(34)[..., list(order)])

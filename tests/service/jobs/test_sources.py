@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lociscope.errors import Code, LociscopeError
+from lociscope.images.discovery.source_json import source_from_json, source_to_json
 from lociscope.images.io.read import read_field
 from lociscope.service import archives
 from lociscope.service.jobs import sources
-from lociscope.service.jobs.sources import find_job_fields, parse_job_rules, source_from_json, source_to_json
+from lociscope.service.jobs.sources import find_job_fields, parse_job_rules
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -131,7 +131,8 @@ def inspect_field(field: Field, model_input: InputSpec | None) -> tuple[Inspecte
     Raises:
         LociscopeError: Its pixel size is impossible.
     """
-    tiles, warnings, whole, _ = make_tiles(field, MEASURED)
+    made = make_tiles(field, MEASURED)
+    tiles, warnings, whole = made.pixels, made.warnings, made.whole
     measures = InputMeasures(tiles[0])
     height, width = field.pixels.shape[:2]
     inspected = InspectedField(

@@ -27,7 +27,10 @@ EXPLAINED = frozenset(
         FindingKind.BLURRED,
     }
 )
-"""Faults of pixels that already say why a field resembles no other, or why a model contradicts its labels."""
+"""Faults of pixels that already say why a field resembles no other."""
+
+UNTRUSTED = EXPLAINED | {FindingKind.OUTLIER}
+"""Findings about pixels that already say why a model contradicts the labels of a field."""
 
 
 def judge_fields(catalog: Catalog, inspection: Inspection, embedding: np.ndarray | None) -> list[Finding]:
@@ -55,7 +58,9 @@ def judge_fields(catalog: Catalog, inspection: Inspection, embedding: np.ndarray
         for name, target in zip(all_ids, catalog.table["target"].to_pylist(), strict=True)
     }
     parts = dict(zip(all_ids, catalog.table["split"].to_pylist(), strict=True))
-    found += find_copies(ids, stack_thumbnails(inspection), targets, parts)
+    shown = np.flatnonzero(np.any(usable_channels(fields), axis=1))  # empty fields are alike, but no copies
+    if len(shown):
+        found += find_copies([ids[row] for row in shown], stack_thumbnails(inspection)[shown], targets, parts)
     explained = {name for each in found if each.kind in EXPLAINED for name in each.ids}
     scores = score_strangeness(inspection, embedding)
     found += [

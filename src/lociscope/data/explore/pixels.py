@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lociscope.channels import CHANNEL_NAMES
+from lociscope.data.explore.channels import measure_sharpness
 from lociscope.data.explore.findings import Finding, FindingKind
 from lociscope.images.statistics import STATISTICS
 from lociscope.warnings import WarningKind
@@ -29,8 +30,7 @@ MIN_COMPARED = 20
 """Fewest fields among which one can be called blurred; of fewer, those with a warning are reported."""
 
 MIN_BLUR = 3.0
-"""How many robust standard deviations the channels' spectra must fall more steeply, on average, than those of the
-other fields."""
+"""How many robust standard deviations blurrier than the other fields a field must be; see `score_blur`."""
 
 _OF_WARNING = {
     WarningKind.MISSING_CHANNEL: FindingKind.MISSING_CHANNEL,
@@ -72,18 +72,23 @@ def usable_channels(fields: Sequence[InspectedField]) -> np.ndarray:
 def score_blur(fields: Sequence[InspectedField]) -> np.ndarray:
     """Return (n,) how much blurrier each field is than the others, in robust standard deviations.
 
-    It is the mean over the usable channels of the slope of the power spectrum, by which it falls below the median.
+    It is the mean over the usable channels of how far a measure falls below its median: the slope of the power
+    spectrum, which notices a slight blur, or the share of fine structure, which notices a strong one; the larger.
     """
-    slopes = np.array([field.statistics[_SLOPES] for field in fields], float)
     usable = usable_channels(fields)
-    known = np.where(usable, slopes, np.nan)
-    deviations = np.zeros(slopes.shape)
-    for channel in range(slopes.shape[1]):
-        values = known[:, channel][usable[:, channel]]
-        if len(values):
-            middle = np.median(values)
-            spread = max(1.4826 * float(np.median(np.abs(values - middle))), 0.05)
-            deviations[:, channel] = np.where(usable[:, channel], (middle - slopes[:, channel]) / spread, 0)
+    slopes = np.array([field.statistics[_SLOPES] for field in fields], float)
+    sharpness = np.array([measure_sharpness(field.channels) for field in fields], float)
+    return np.maximum(_fall_below(slopes, usable), _fall_below(sharpness, usable))
+
+
+def _fall_below(values: np.ndarray, usable: np.ndarray) -> np.ndarray:
+    """Return (n,) the mean over usable channels of the fall below the median, in robust standard deviations."""
+    deviations = np.zeros(values.shape)
+    for channel, known in enumerate(usable.T):
+        if known.any():
+            middle = np.median(values[known, channel])
+            spread = max(1.4826 * float(np.median(np.abs(values[known, channel] - middle))), 0.05)
+            deviations[:, channel] = np.where(known, (middle - values[:, channel]) / spread, 0)
     return np.asarray(deviations.sum(axis=1) / np.maximum(usable.sum(axis=1), 1))
 
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
+from lociscope.images.discovery.source_json import source_from_json
 from lociscope.service.answer import Answer, ModelFacts, make_answer
 from lociscope.service.jobs.records import DELETED, EXPIRED, FAILED, Job, JobField, format_time, to_predictions
-from lociscope.service.jobs.sources import source_from_json
 from lociscope.service.security import get_owner
 from lociscope.service.views import Viewed
 

@@ -16,7 +16,7 @@ STEPS = 10
 """Number of shades of a heat map."""
 
 _WELL = re.compile(r"(?P<row>[A-Za-z]{1,2})0*(?P<column>[1-9]\d?)")
-_FORMATS = ((2, 3), (4, 6), (8, 12), (16, 24), (32, 48))
+FORMATS = ((2, 3), (4, 6), (8, 12), (16, 24), (32, 48))
 """Rows and columns of plates of 6 to 1536 wells."""
 
 
@@ -67,11 +67,11 @@ def parse_well(name: str) -> tuple[int, int] | None:
 def _make_plate(name: str, wells: dict[tuple[int, int], list[JobField]], location: int) -> Plate:
     last_row, last_column = (1 + max(place[axis] for place in wells) for axis in (0, 1))
     height, width = next(
-        ((rows, columns) for rows, columns in _FORMATS if rows >= last_row and columns >= last_column),
+        ((rows, columns) for rows, columns in FORMATS if rows >= last_row and columns >= last_column),
         (last_row, last_column),
     )
     rows = [
-        (_row_name(row), [_make_well(row, column, wells.get((row, column), []), location) for column in range(width)])
+        (row_name(row), [_make_well(row, column, wells.get((row, column), []), location) for column in range(width)])
         for row in range(height)
     ]
     return Plate(name, list(range(1, width + 1)), rows)
@@ -81,8 +81,9 @@ def _make_well(row: int, column: int, fields: list[JobField], location: int) -> 
     values = [float(field.probability[location]) for field in fields if field.probability is not None]
     mean = float(np.mean(values)) if values else None
     shade = 0 if mean is None else round(STEPS * mean)
-    return Well(f"{_row_name(row)}{column + 1:02d}", len(fields), mean, shade, fields[0].number if fields else None)
+    return Well(f"{row_name(row)}{column + 1:02d}", len(fields), mean, shade, fields[0].number if fields else None)
 
 
-def _row_name(row: int) -> str:
+def row_name(row: int) -> str:
+    """Return the letters of a row, from 0."""
     return chr(ord("A") + row) if row < 26 else f"A{chr(ord('A') + row - 26)}"

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lociscope.errors import Code, LociscopeError
+from lociscope.images.discovery.source_json import source_from_json
 from lociscope.images.io.read import read_field
 from lociscope.labels import format_target
 from lociscope.prediction_log.log_errors import LogError
 from lociscope.service.answer import ModelFacts
 from lociscope.service.jobs.pictures import render_thumbnail, thumbnail_name
 from lociscope.service.jobs.records import FieldOutcome, JobField
-from lociscope.service.jobs.sources import source_from_json
 from lociscope.service.uploads import remove_paths
 
 if TYPE_CHECKING:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 from lociscope.artifacts.predictions import Position
 from lociscope.errors import Code, LociscopeError
+from lociscope.images.discovery.source_json import source_to_json
+from lociscope.images.io.read import read_field
 from lociscope.prediction_log.log_errors import LogError
 from lociscope.service.jobs.receive import count_bytes
 from lociscope.service.jobs.records import (
@@ -26,7 +28,7 @@ from lociscope.service.jobs.records import (
     JobField,
     make_job_id,
 )
-from lociscope.service.jobs.sources import RULE_NAMES, find_job_fields, parse_job_rules, source_to_json
+from lociscope.service.jobs.sources import RULE_NAMES, find_job_fields, parse_job_rules
 from lociscope.service.jobs.store import JobStore
 from lociscope.service.picture_cache import PictureCache
 from lociscope.service.settings import Settings
@@ -212,6 +214,9 @@ class JobService:
         if not found.sources:
             first = found.failures[0]
             raise LociscopeError(remove_paths(first.reason, folder), code=Code(first.code or Code.INVALID_VALUE))
+        questions = [_find_question(source) for source in (found.sources[0], found.sources[-1])]
+        if questions[0] is not None and questions[1] is not None:  # so the others probably have the same
+            raise LociscopeError(remove_paths(str(questions[0]), folder), code=questions[0].code)
         return found
 
     def _to_fields(self, identifier: str, found: FoundFields) -> list[JobField]:
@@ -243,6 +248,22 @@ def delete_jobs_of(database: ServiceDatabase, folder: Path, owner: str) -> int:
     for job in found:
         jobs.delete(job.id)
     return len(found)
+
+
+def _find_question(source: FieldSource) -> LociscopeError | None:
+    """Return why a stack does not say which of its planes is which channel; None for any other field.
+
+    The names of files are checked before; those of planes are in the files.
+    """
+    if len({(ref.file, ref.member) for ref in source.refs}) != 1:
+        return None
+    try:
+        read_field(source)
+    except LociscopeError as error:
+        return error if error.code in ASKED else None
+    except MemoryError:
+        return None
+    return None
 
 
 def _position(source: FieldSource) -> Position:

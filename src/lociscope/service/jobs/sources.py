@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lociscope.errors import Code, LociscopeError
 from lociscope.images.discovery.naming import Rules
 from lociscope.images.discovery.patterns import PRESETS, count_steps, parse_preset
 from lociscope.images.discovery.sources import Failure, FieldSource, find_fields
-from lociscope.images.io.container import ARCHIVE_ERRORS, PlaneRef
+from lociscope.images.io.container import ARCHIVE_ERRORS
 from lociscope.images.io.formats import is_zarr
 from lociscope.images.io.zarr_layout import is_archive
 from lociscope.service.archives import check_directories, check_names, list_members
@@ -164,44 +163,6 @@ def check_effort(rules: Rules, names: Iterable[str]) -> None:
                 "placeholders, use fewer of them, or use a preset.",
                 code=Code.INVALID_VALUE,
             )
-
-
-def source_to_json(source: FieldSource, folder: Path) -> str:
-    """Return a field as text, with paths relative to the folder of its upload."""
-
-    def ref(each: PlaneRef | None) -> list[str] | None:
-        return None if each is None else [str(each.file.relative_to(folder)), each.member, each.channel]
-
-    return json.dumps(
-        {
-            "id": source.id,
-            "planes": [ref(each) for each in source.planes],
-            "loose": [ref(each) for each in source.loose],
-            "pixel_size": source.pixel_size,
-            "plane": source.plane,
-            "allow_missing": list(source.allow_missing),
-            "about": [list(each) for each in source.about],
-        }
-    )
-
-
-def source_from_json(text: str, folder: Path) -> FieldSource:
-    """Return the field that `source_to_json` wrote."""
-    values: dict[str, Any] = json.loads(text)
-
-    def ref(each: list[str] | None) -> PlaneRef | None:
-        return None if each is None else PlaneRef(folder / each[0], each[1], each[2])
-
-    loose = tuple(each for each in map(ref, values["loose"]) if each is not None)
-    return FieldSource(
-        values["id"],
-        tuple(map(ref, values["planes"])),
-        values["pixel_size"],
-        values["plane"],
-        tuple(values["allow_missing"]),
-        loose,
-        tuple((name, value) for name, value in values["about"]),
-    )
 
 
 def _descend(folder: Path) -> Path:

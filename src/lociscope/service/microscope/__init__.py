@@ -1,0 +1,1 @@
+"""The live page of a microscope that a plan drives."""
