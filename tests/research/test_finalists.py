@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 from lociscope.artifacts.catalog import Catalog
+from lociscope.cli import app
 from lociscope.errors import UsageError
 from lociscope.labels import N_LABELS, to_multi_hot
 from lociscope.simulate import simulate_field
@@ -132,7 +131,7 @@ def test_strangers_are_the_fields_that_the_catalog_keeps_for_tests(
         ["simulate", "atlas", tmp_path / "atlas", "--fields", 6, "--size", 64, "--workers", 1],
         ["import", "kaggle", tmp_path / "atlas", "-o", tmp_path / "drawn.parquet"],
     ):
-        subprocess.run([sys.executable, "-m", "lociscope", *map(str, command)], check=True)
+        app([str(word) for word in command], standalone_mode=False)
     table = Catalog.read(tmp_path / "drawn.parquet")
     table.with_column("split", ["train", "test", "valid", "test", "test", "train"]).write(tmp_path / "drawn.parquet")
     monkeypatch.setattr(outputs, "load_model", lambda run: lambda pixels, size: np.full(N_LABELS, pixels.mean()))

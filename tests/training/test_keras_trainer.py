@@ -104,7 +104,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 # 3 steps an epoch, a checkpoint every 2: before the first checkpoint, in the middle of an epoch, and at its end
 @pytest.mark.parametrize(
-    "steps", [(1, 4, 6), *(pytest.param(steps, marks=pytest.mark.slow) for steps in ((1,), (2, 3), (4,), (5, 6, 8)))]
+    "steps", [(4,), *(pytest.param(steps, marks=pytest.mark.slow) for steps in ((1,), (2, 3), (1, 4, 6), (5, 6, 8)))]
 )
 def test_cut_off_and_resumed_it_ends_with_the_same_weights(alone: Run, tmp_path: Path, steps: tuple[int, ...]) -> None:
     for step in steps:
