@@ -148,7 +148,7 @@ def test_the_gate_refuses_and_an_override_is_shown(
     code, out, _ = models("gate", "--catalog", "frozen.csv", "--max-seconds", 60, "--why", "agreed")
     assert (code, out.startswith("the gate compares with ")) == (0, True)
     code, _, err = models("promote", "tiny1")
-    assert (code, "It does not pass the gate: Its macro-F1 differs by −" in err.replace("-", "−")) == (4, True)
+    assert (code, "It does not pass the gate: Its macro-F1 differs by -" in err) == (4, True)
     assert "or pass --override" in err
     code, out, _ = models("promote", "tiny1", "--override", "for the demo")
     assert (code, out.splitlines()[0].startswith("production is tiny1")) == (0, True)
