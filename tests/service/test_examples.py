@@ -10,6 +10,7 @@ import pytest
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.images.io.read import read_field
 from lociscope.labels import LABELS
+from lociscope.predict.predictor import open_bundle
 from lociscope.service.examples import FOLDER, example_source, examples
 from lociscope.simulate import VERSION
 
@@ -34,6 +35,13 @@ def test_three_whole_fields_within_their_size() -> None:
 
 def test_they_are_of_the_present_simulator_version() -> None:
     assert {each.simulator_version for each in examples()} == {VERSION}, "run docs/_generate/service_examples.py"
+
+
+def test_the_shipped_bundle_reads_them_correctly() -> None:
+    predicted = open_bundle().predict([read_field(example_source(example)) for example in examples()])
+    places = [{LABELS[each] for each in row} for row in predicted.predicted]
+    found = dict(zip(predicted.ids, places, strict=True))
+    assert found == {example.id: {*example.locations} for example in examples()}
 
 
 @pytest.mark.slow

@@ -200,7 +200,7 @@ def test_all_of_it_works_without_script(visit: Open, files: list[Path], tmp_path
 
 @pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1280, "light")])
 def test_nothing_is_cut_off_or_faint(visit: Open, width: int, scheme: str) -> None:
-    for path in ("/", "/examples/nuclear-bodies", "/docs", "/nope"):
+    for path in ("/", "/examples/nuclear-membrane", "/docs", "/nope"):
         page = visit(path, width, scheme)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path
         assert page.evaluate(CONTRAST) == [], path
