@@ -6,7 +6,7 @@ import tempfile
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 import numpy as np
@@ -164,11 +164,19 @@ def bundle_from_keras(model: AnyPath, catalog: AnyPath, output: AnyPath, **optio
 
 @dataclass(frozen=True, slots=True)
 class FitOptions:
-    """How thresholds are chosen, the method of the calibration, and the number of threads; None for every core."""
+    """How a model is fitted on a Catalog.
+
+    Attributes:
+        policy: How thresholds are chosen.
+        method: Of the calibration.
+        workers: Number of threads; None for every core.
+        kind: Where the fields of the Catalog come from, as monitoring names its reference.
+    """
 
     policy: Policy = "expected"
     method: Method = "platt"
     workers: int | None = None
+    kind: Literal["simulated", "catalog"] = "catalog"
 
 
 def _parse_method(name: str) -> Method:
@@ -234,7 +242,8 @@ def finish_bundle(
     decide = _store_decision(fitted, fit.policy, what, len(made))
     calibrated = replace(made, probability=fitted.out_of_fold.astype(np.float32))
     rows = np.linspace(0, len(made) - 1, min(len(made), REFERENCE_FIELDS)).round().astype(int)
-    reference, summary = make_reference(calibrated.take(rows), statistics[rows], decide, what, "catalog")
+    fields = f"fields of Catalog '{catalog.name}'"
+    reference, summary = make_reference(calibrated.take(rows), statistics[rows], decide, fields, fit.kind)
     card = msgspec.structs.replace(
         card,
         decide=decide,
