@@ -426,7 +426,8 @@ def write_student_bundle(out: Path, bundle: Path, catalog: Path, name: str, netw
     )
     # the embedding is the network's, and so is what its detector says
     draft = Bundle(bundle, card, data, Selftest(inputs, found), "", detector=shipped.detector)
-    written, fields, failures = finish_bundle(draft, catalog, FitOptions(policy=POLICY, kind="simulated"), ignore_progress)
+    fit = FitOptions(policy=POLICY, kind="simulated")
+    written, fields, failures = finish_bundle(draft, catalog, fit, ignore_progress)
     print(f"{written.folder}: fitted on {fields} fields, {len(failures)} could not be read")
 
 
