@@ -228,6 +228,7 @@ def test_devices_that_are_not_there(lociscope: Command, training: Any, tmp_path:
 # === A disk for many ===
 
 
+@pytest.mark.slow
 def test_prepared_fields_serve_the_next_training(
     lociscope: Command, training: Any, trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

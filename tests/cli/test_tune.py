@@ -119,6 +119,7 @@ def test_only_the_best_run_keeps_its_weights(tuning: Tuning) -> None:
         assert len(run.read_history()) == 2
 
 
+@pytest.mark.slow
 def test_the_best_recipe_trains_to_the_same_predictions(
     lociscope: Command, training: Any, tuning: Tuning, tmp_path: Path
 ) -> None:
@@ -153,6 +154,7 @@ def longer(tuning: Tuning, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pa
     return folder, *run_tune(*tuning.words, "-n", "3", "-o", folder / "study", "--store", folder / "store")[::2]
 
 
+@pytest.mark.slow
 def test_more_trials_are_added_to_a_study(tuning: Tuning, longer: tuple[Path, int, str]) -> None:
     folder, code, err = longer
     assert code == 3, err
@@ -200,6 +202,7 @@ def test_an_interrupted_trial_is_resumed(
     ]
 
 
+@pytest.mark.slow
 def test_time_that_is_over(lociscope: Command, tuning: Tuning, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study = tmp_path / "study"
     first_epoch = study / "trials" / "0000" / "history.csv"

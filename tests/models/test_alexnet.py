@@ -160,6 +160,7 @@ def test_too_small_for_alexnet() -> None:
         build_network("alexnet-2012", 66, {})
 
 
+@pytest.mark.slow
 def test_both_forms_survive_export_and_a_keras_archive(tmp_path: Path) -> None:
     keras.utils.set_random_seed(4)
     inputs = keras.layers.Input((67, 67, 4), name="field")

@@ -64,6 +64,7 @@ def test_wrong_options_are_refused(options: dict[str, object], said: str) -> Non
         build_network("gapnet-pl", 64, options)
 
 
+@pytest.mark.slow
 def test_each_form_survives_export_and_a_keras_archive(tmp_path: Path) -> None:
     keras.utils.set_random_seed(1)
     inputs = keras.layers.Input((64, 64, 4), name="field")

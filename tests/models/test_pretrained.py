@@ -53,6 +53,7 @@ def embedded(network: keras.Model, x: np.ndarray) -> np.ndarray:
     return np.asarray(network(x, training=False)["embedding"])
 
 
+@pytest.mark.slow
 def test_the_widened_network_is_the_published_one_on_what_both_can_see() -> None:
     published = lite_classifier(64)
     pooled = keras.Model(published.input, published.get_layer("pooled").output)

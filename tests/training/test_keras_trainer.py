@@ -120,6 +120,7 @@ def test_cut_off_and_resumed_it_ends_with_the_same_weights(alone: Run, tmp_path:
     )
 
 
+@pytest.mark.slow
 def test_another_seed_gives_other_weights(alone: Run, tmp_path: Path) -> None:
     other = train(tmp_path / "other", seed=1)
     assert not all(np.array_equal(a, b) for a, b in zip(weights(alone), weights(other), strict=True))
@@ -130,6 +131,7 @@ def bfloat16(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return train(tmp_path_factory.mktemp("bfloat16") / "run", precision="mixed_bfloat16")
 
 
+@pytest.mark.slow
 def test_trained_in_bfloat16_it_is_saved_in_float32(alone: Run, bfloat16: Run) -> None:
     run = bfloat16
     network = load_network(run.best_model)
@@ -230,6 +232,7 @@ def test_a_frozen_stage_leaves_the_first_layers_as_they_were(frozen: Run) -> Non
     assert changed == {"evidence"}
 
 
+@pytest.mark.slow
 def test_the_average_is_what_is_validated_and_saved(alone: Run, tmp_path: Path) -> None:
     averaged = train(tmp_path / "run", ema=0.5)
     assert [row["loss"] for row in averaged.read_history()] == [row["loss"] for row in alone.read_history()]
@@ -237,6 +240,7 @@ def test_the_average_is_what_is_validated_and_saved(alone: Run, tmp_path: Path) 
     assert best_loss(averaged) == pytest.approx(min(row["val_loss"] for row in averaged.read_history()), abs=1e-4)
 
 
+@pytest.mark.slow
 def test_patience_ends_a_training_also_after_a_cut(tmp_path: Path) -> None:
     still = [{"unfreeze_from": "head", "epochs": 30, "learning_rate": 1e-12}]
     stuck: dict[str, Any] = {"stages": still, "patience": 2, "checkpoint_steps": 100}
@@ -259,6 +263,7 @@ def test_a_loss_that_is_nan_stops_with_advice(tmp_path: Path) -> None:
     assert not Run(tmp_path / "run").done
 
 
+@pytest.mark.slow
 def test_what_was_best_before_the_loss_diverged_stays_usable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = callbacks.RunCallback.on_train_batch_end
 

@@ -68,6 +68,7 @@ def test_known_fields_and_other_pictures(quick: None, make_bundle: MakeBundle, t
     assert predictor.predict(cells(3)).embedding is None
 
 
+@pytest.mark.slow
 def test_real_fields_set_the_threshold(quick: None, make_bundle: MakeBundle, tmp_path: Path) -> None:
     from lociscope.images.io.write import write_planes
 

@@ -92,6 +92,7 @@ def test_a_shift_is_of_whole_pixels_and_mirrors() -> None:
         assert np.isclose(after[..., 0].ravel()[:, None], before[..., 0].ravel(), atol=1e-6).any(axis=1).all()
 
 
+@pytest.mark.slow
 def test_compiled_steps_do_the_same() -> None:
     pixels = np.rint(batch(32) * 255).astype(np.uint8)
     labels = np.eye(6, N_LABELS, dtype=np.uint8)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import islice
 
 import numpy as np
+import pytest
 
 from lociscope.artifacts.recipe import Recipe
 from lociscope.data.pipeline.dataset import steps_per_epoch, training_batches
@@ -30,6 +31,7 @@ def test_every_epoch_has_fields_of_its_own() -> None:
         assert [np.flatnonzero(row).tolist() for row in y] == [sorted(field.target) for field in fields]
 
 
+@pytest.mark.slow
 def test_the_same_whatever_the_workers_and_where_it_begins() -> None:
     alone = list(islice(online().batches(4, 0), 3))
     for (x, y), (a, b) in zip(islice(online(workers=2).batches(4, 1), 2), alone[1:], strict=True):
@@ -39,6 +41,7 @@ def test_the_same_whatever_the_workers_and_where_it_begins() -> None:
     np.testing.assert_array_equal(np.stack(halves, axis=1).reshape(alone[2][0].shape), alone[2][0])
 
 
+@pytest.mark.slow
 def test_the_stream_of_batches_begins_anywhere() -> None:
     assert steps_per_epoch(online(), RECIPE) == 2
     whole = [np.asarray(x) for x, _ in training_batches(online(), RECIPE, 0).take(3)]
