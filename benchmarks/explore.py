@@ -6,8 +6,8 @@ Claim: precision and recall are at least 0.95 for duplicates, swapped channels, 
 fields and fields that resemble no other are curves: recall by the width of the blur, in px of fields of 256 px, and by
 the share of a picture of no cell that is mixed in. Wrong labels are judged by average precision (goal: 0.8 of 5 %).
 
-Each kind is planted 20 times, from subtle to plain, on fields of its own. A label is made wrong by replacing it with
-another. A finding on a field with another fault, or with none, counts as false. Real fields are found by
+Each kind is planted 20 times, from subtle to plain, each time on another field. A label is made wrong by replacing it
+with another. A finding on a field with another fault, or with none, counts as false. Real fields are found by
 LOCISCOPE_REAL_DATA; there are 56, so that each kind is planted 5 times in each of four Catalogs; without them only
 `simulated` is measured. The faults that real fields have of their own count as false, too.
 """

@@ -2,7 +2,7 @@
 
     python benchmarks/presenting.py [--fields 1000]
 
-Each case is a process of its own: its processor time, start included, its peak memory, and the size of its page.
+Each case is a separate process: its processor time, start included, its peak memory, and the size of its page.
 `explore` reads simulated fields of 256 px, half as many first, real fields of 512 px if LOCISCOPE_REAL_DATA has them,
 and labels without images; `evaluate` reads predictions of random networks that are right to a fair degree,
 without images. Claims: pages stay below 5 MB, and neither time nor memory grows faster than the number of fields.

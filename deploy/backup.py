@@ -133,7 +133,7 @@ def back_up(store: Path, backup: Path, sources: list[Source], registry: Path | N
 def restore(backup: Path, store: Path, sources: list[Source], registry: Path | None) -> None:
     """Copy a backup to where a stopped service expects it."""
     if not backup.is_dir():
-        raise SystemExit(f"There is no backup '{backup}'.")
+        raise SystemExit(f"'{backup}' is not a backup folder, or does not exist.")
     store.mkdir(parents=True, exist_ok=True, mode=0o700)
     for source in sources:
         load(source, backup)

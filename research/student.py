@@ -327,7 +327,7 @@ def compare(student: keras.Model, teacher: Teacher, fields: np.ndarray, features
 
 
 def join_graphs(network: bytes, student: Any) -> bytes:  # noqa: ANN401 - an onnx.ModelProto
-    """Return a network whose log odds are the mean of its own and a student's; other outputs are the network's own."""
+    """Return a network whose log odds are the mean of its and the student's; other outputs are those of the network."""
     import onnx
     from onnx import TensorProto, compose, helper
 
@@ -353,7 +353,7 @@ def join_graphs(network: bytes, student: Any) -> bytes:  # noqa: ANN401 - an onn
 
 
 def answer(student: keras.Model, teacher: Teacher) -> keras.Model:
-    """Return the student whose logits are the mean of its own and of the teacher's heads over its features."""
+    """Return the student with the mean of its logits and those of the teacher's heads over its features."""
     import keras
     from keras import layers, ops
 

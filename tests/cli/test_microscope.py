@@ -235,7 +235,7 @@ def test_proposals_are_answered_on_stdin(process: Command, plan: Path, tmp_path:
 
 def test_a_mode_that_does_not_exist(lociscope: Command, plan: Path) -> None:
     code, _, err = lociscope("microscope", "run", plan.name, "--mode", "observ")
-    assert (code, "There is no mode 'observ'. Did you mean 'observe'?" in err) == (2, True)
+    assert (code, "Unknown mode 'observ'. Did you mean 'observe'?" in err) == (2, True)
     code, out, _ = lociscope("microscope", "run", plan.name, "--mode", "observe", "--dry-run")
     assert (code, "mode        observe" in out) == (0, True)
 

@@ -170,7 +170,7 @@ def test_a_program_that_fails_ends_the_run(make_plan: Any, predictor: Predictor,
 
 
 def test_the_loop_runs_under_any_engine(make_plan: Any, predictor: Predictor, tmp_path: Path) -> None:
-    """As a program with hardware of its own would use it: a generator of events, and a receiver of images."""
+    """As a program with other hardware would use it: a generator of events, and a receiver of images."""
     plan = make_plan({"plate.wells": ["A1"], "rules.0.most": 1})
     checked = check_plan(plan)
     scale = check_setup(plan, None)

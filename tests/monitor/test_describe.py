@@ -138,7 +138,7 @@ def test_describe_obstacle(reason: Reason, sides: tuple[Side, ...], expected: st
 @pytest.mark.parametrize(
     ("note", "expected"),
     [
-        (Note(kind=NoteKind.GREEN_LEVEL), "The brightness of the protein channel differs, which is no alarm"),
+        (Note(kind=NoteKind.GREEN_LEVEL), "The brightness of the protein channel differs, which does not alarm"),
         (Note(kind=NoteKind.NOT_FINITE, count=2), "2 fields have statistics that are not finite"),
         (Note(kind=NoteKind.OTHER_BUNDLES, count=1), "1 field of other bundles in that time left out."),
         (Note(kind=NoteKind.SIMULATED_REFERENCE), "Real fields differ from simulated ones"),

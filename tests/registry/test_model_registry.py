@@ -164,7 +164,7 @@ def test_an_unknown_alias(registry: Registry) -> None:
 
 def test_an_empty_registry(tmp_path: Path) -> None:
     registry = Registry(tmp_path / "models")
-    with pytest.raises(LociscopeError, match=r"There is no registry .*models add") as caught:
+    with pytest.raises(LociscopeError, match=r"is not a registry.*models add") as caught:
         registry.promote("tiny0", **BY)
     assert caught.value.code == Code.NOT_FOUND
     assert not registry.folder.exists()
@@ -214,7 +214,7 @@ def test_promotions_at_once_all_count(registry: Registry) -> None:
 
 def test_a_file_is_not_a_registry(tmp_path: Path) -> None:
     (tmp_path / "models").write_text("")
-    with pytest.raises(LociscopeError, match="There is no registry"):
+    with pytest.raises(LociscopeError, match="is not a registry"):
         Registry(tmp_path / "models").entries()
 
 

@@ -198,4 +198,4 @@ def test_a_backup_of_another_server_or_of_nothing_is_refused(tmp_path: Path) -> 
         False,
     )
     done = run(sys.executable, script, "--restore", tmp_path / "nowhere", tmp_path / "store")
-    assert (done.returncode, "There is no backup" in done.stderr) == (1, True)
+    assert (done.returncode, "is not a backup folder" in done.stderr) == (1, True)

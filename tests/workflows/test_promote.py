@@ -135,5 +135,5 @@ def test_a_gate_needs_labels_and_sane_margins(registry: Path, frozen: Path, tmp_
     with pytest.raises(LociscopeError) as raised:
         set_gate(registry, tmp_path / "few.parquet", **BY)
     assert raised.value.code == Code.NOT_ENOUGH_DATA
-    with pytest.raises(LociscopeError, match="There is no registry"):
+    with pytest.raises(LociscopeError, match="is not a registry"):
         set_gate(tmp_path / "nowhere", frozen, **BY)

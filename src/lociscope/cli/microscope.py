@@ -185,14 +185,14 @@ def check_mode(mode: str | None) -> Mode | None:
     """Return a mode of the command line.
 
     Raises:
-        UsageError: There is no such mode.
+        UsageError: The mode is unknown.
     """
     from lociscope.microscope.plan import Mode
 
     known: tuple[Mode, ...] = get_args(Mode)
     found = next((each for each in known if each == mode), None)
     if mode is not None and found is None:
-        raise UsageError(f"There is no mode {mode!r}.{suggest(mode, known)}", code=Code.UNKNOWN_NAME)
+        raise UsageError(f"Unknown mode {mode!r}.{suggest(mode, known)}", code=Code.UNKNOWN_NAME)
     return found
 
 

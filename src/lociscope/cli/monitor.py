@@ -53,22 +53,27 @@ def _group() -> None:
     """Monitor predictions."""
 
 
+Since = Annotated[
+    str | None, typer.Option("--since", metavar="TIME", help="Rows from then on: 2026-11-24T08:00 (UTC), 12h, 7d, 2w.")
+]
+Until = Annotated[str | None, typer.Option("--until", metavar="TIME", help="Rows before then.")]
+ReferenceSince = Annotated[
+    str | None, typer.Option("--reference-since", metavar="TIME", help="Rows of a reference log from then on.")
+]
+ReferenceUntil = Annotated[
+    str | None, typer.Option("--reference-until", metavar="TIME", help="Rows of a reference log before then.")
+]
+
+
 @app.command()
 def check(
     predictions: Annotated[Path | None, typer.Argument(metavar="[P]", help="Predictions, instead of a log.")] = None,
     log: LogToCheck = None,
-    since: Annotated[
-        str | None,
-        typer.Option("--since", metavar="TIME", help="Rows from then on: 2026-11-24T08:00 (UTC), 12h, 7d, 2w."),
-    ] = None,
-    until: Annotated[str | None, typer.Option("--until", metavar="TIME", help="Rows before then.")] = None,
+    since: Since = None,
+    until: Until = None,
     reference: Reference = None,
-    reference_since: Annotated[
-        str | None, typer.Option("--reference-since", metavar="TIME", help="Rows of a reference log from then on.")
-    ] = None,
-    reference_until: Annotated[
-        str | None, typer.Option("--reference-until", metavar="TIME", help="Rows of a reference log before then.")
-    ] = None,
+    reference_since: ReferenceSince = None,
+    reference_until: ReferenceUntil = None,
     bundle: UsedBundle = None,
     registry: UsedRegistry = None,
     group: Group = None,
@@ -127,15 +132,11 @@ def report(
     images: Annotated[
         Path | None, typer.Option("--fields", help="The fields, to show those that tell most: a folder or a Catalog.")
     ] = None,
-    since: Annotated[str | None, typer.Option("--since", metavar="TIME", help="Rows from then on.")] = None,
-    until: Annotated[str | None, typer.Option("--until", metavar="TIME", help="Rows before then.")] = None,
+    since: Since = None,
+    until: Until = None,
     reference: Reference = None,
-    reference_since: Annotated[
-        str | None, typer.Option("--reference-since", metavar="TIME", help="Rows of a reference log from then on.")
-    ] = None,
-    reference_until: Annotated[
-        str | None, typer.Option("--reference-until", metavar="TIME", help="Rows of a reference log before then.")
-    ] = None,
+    reference_since: ReferenceSince = None,
+    reference_until: ReferenceUntil = None,
     bundle: UsedBundle = None,
     registry: UsedRegistry = None,
     group: Group = None,
@@ -178,8 +179,8 @@ def accuracy(
         str | None,
         typer.Option("--every", metavar="WINDOW", help="How long a window is: 6h, 1d, 2w; or of how many fields: 200."),
     ] = None,
-    since: Annotated[str | None, typer.Option("--since", metavar="TIME", help="Rows from then on.")] = None,
-    until: Annotated[str | None, typer.Option("--until", metavar="TIME", help="Rows before then.")] = None,
+    since: Since = None,
+    until: Until = None,
     bundle: UsedBundle = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:

@@ -1,4 +1,4 @@
-"""Whether a candidate is no worse than the model in use, by margins fixed beforehand."""
+"""Whether a candidate is non-inferior to the model in use, by margins fixed beforehand."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class SliceGain(NamedTuple):
         name: The part: a location, a cell line.
         fields: Its number of fields, or of positives of the location.
         gain: Candidate − model in use.
-        p: Of "the candidate is no worse", corrected for the number of slices by Holm.
+        p: Of the hypothesis that the candidate is at least as good, corrected for the number of slices by Holm.
         worse: Whether p is at most the level, and the loss exceeds the margin.
     """
 
@@ -116,6 +116,6 @@ def _compare_slices(gains: Mapping[str, np.ndarray], sizes: Mapping[str, int], m
 
 
 def _find_p(resamples: np.ndarray) -> float:
-    """Return the share of resamples in which the candidate is no worse."""
+    """Return the share of resamples in which the candidate is at least as good."""
     defined = resamples[~np.isnan(resamples)]
     return float((1 + np.sum(defined >= 0)) / (1 + len(defined)))

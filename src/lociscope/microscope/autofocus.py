@@ -41,7 +41,7 @@ def find_sharpest(measure: Callable[[float], float], centre: float, reach: float
         reach: Distance to either end, µm.
 
     Returns:
-        The height in µm; None if there is no peak inside, because nothing is there to focus on or it is further away.
+        The height in µm; None if sharpness has no maximum inside: nothing to focus on, or focus is further away.
     """
     heights = list(np.linspace(centre - reach, centre + reach, COARSE))
     values = [measure(float(height)) for height in heights]

@@ -104,7 +104,7 @@ class Board:
 
         Raises:
             AnsweredError: Somebody was first.
-            LociscopeError: There is no such proposal, or the run does not run.
+            LociscopeError: The proposal is unknown, or the run has ended.
         """
         return self._running().proposals.answer(proposal, accept=accept, by=by)
 
@@ -112,11 +112,13 @@ class Board:
         """Return the file of a field.
 
         Raises:
-            LociscopeError: There is no such field yet.
+            LociscopeError: The field is unknown, or not predicted yet.
         """
         loop = self._loop
         if loop is None or all(line["field"] != field for line in loop.journal.lines):
-            raise LociscopeError(f"There is no field {field[:80]!r} yet.", code=Code.UNKNOWN_NAME)
+            raise LociscopeError(
+                f"Field {field[:80]!r} is unknown, or not predicted yet. Reload the page.", code=Code.UNKNOWN_NAME
+            )
         return loop.journal.image_path(field)
 
     def fingerprint(self) -> str:

@@ -142,7 +142,7 @@ class FocusController:
             reach: How far up and down to look, µm; less where the limits are nearer.
 
         Returns:
-            How far the focus was shifted, µm; None if there is no peak, and then it is where it was.
+            How far the focus was shifted, µm; None if sharpness has no maximum; the focus is then where it was.
 
         Raises:
             HardwareError: The focus did not go where it was sent.

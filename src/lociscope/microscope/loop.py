@@ -1,6 +1,6 @@
 """The loop of acquisition and prediction, without the hardware: a generator of events, and a receiver of images.
 
-`run_plan` drives a microscope with it. A program with an engine of its own can do the same:
+`run_plan` drives a microscope with it. A program with another engine can do the same:
 
     with SteeringLoop.open(checked, predictor, journal, session.clock) as loop:
         core.mda.events.frameReady.connect(loop.add_image)
@@ -188,7 +188,7 @@ class SteeringLoop:
         """Leave a field out because a device failed, from the thread of the camera.
 
         Returns:
-            Whether the run goes on: not after more than `quality.skip` such fields in a row.
+            Whether the run continues: not after more than `quality.skip` such fields in a row.
         """
         if self._failed_in_row >= self.plan.quality.skip:
             return False
@@ -196,7 +196,7 @@ class SteeringLoop:
         self._failed[field] = Skipped(field, SkipReason.DEVICE, detail=str(error))
         self.worker.forget(field)
         self.scheduler.add_decision(field)
-        logger.warning("%s The field is left out, and the run goes on.", error)
+        logger.warning("%s The field is left out, and the run continues.", error)
         return True
 
     @property

@@ -139,8 +139,8 @@ class ProposalQueue:
             The answered proposal.
 
         Raises:
-            AnsweredError: It is answered already; the error says by whom, how and when.
-            LociscopeError: There is no such proposal, or the run expects no answers any more.
+            AnsweredError: It is answered already; the error names who answered, how and when.
+            LociscopeError: The proposal is unknown, or the run expects no answers any more.
         """
         with self._lock:
             found = self._proposals.get(identifier)

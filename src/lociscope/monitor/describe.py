@@ -165,7 +165,7 @@ def describe_note(note: Note, report: DriftReport) -> str:
             verb = "has" if note.count == 1 else "have"
             return f"{_count(note.count or 0)} {verb} statistics that are not finite, and count nothing."
         case NoteKind.GREEN_LEVEL:
-            return "The brightness of the protein channel differs, which is no alarm: it differs between antibodies."
+            return "The brightness of the protein channel differs, which does not alarm: it differs between antibodies."
         case NoteKind.SMALL_WINDOW:
             return f"A window of {count_fields(report.fields, report.groups)} shows only large shifts."
 

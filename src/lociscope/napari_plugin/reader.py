@@ -51,7 +51,7 @@ def find_sources(paths: Sequence[str]) -> list[FieldSource]:
     """Return the fields in paths; a single file of one channel stands for its field.
 
     Raises:
-        LociscopeError: There is no field.
+        LociscopeError: No field was given.
     """
     parsed = DEFAULT_RULES.parse(Path(paths[0]).name)
     if len(paths) == 1 and parsed is not None and parsed.channel is not None and Path(paths[0]).is_file():

@@ -89,7 +89,7 @@ def write_gate(folder: Path, rules: GateRules) -> None:
     """
     if not folder.is_dir():
         raise LociscopeError(
-            f"There is no registry '{folder}'. Create it with `lociscope models add`, or check the path.",
+            f"'{folder}' is not a registry. Create it with `lociscope models add`, or check the path.",
             code=Code.NOT_FOUND,
         )
     with atomic_write(folder / FILE) as part:

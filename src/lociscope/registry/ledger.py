@@ -92,7 +92,7 @@ class Ledger:
         except (FileNotFoundError, NotADirectoryError) as error:
             if not self._folder.is_dir():
                 raise LociscopeError(
-                    f"There is no registry '{self._folder}'. Create it with `lociscope models add`, or check the path.",
+                    f"'{self._folder}' is not a registry. Create it with `lociscope models add`, or check the path.",
                     code=Code.NOT_FOUND,
                 ) from error
             return State()

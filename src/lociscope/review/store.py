@@ -144,7 +144,7 @@ class ReviewStore:
 
         Raises:
             UsageError: The reviewer has no name, or the note is too long.
-            LociscopeError: There is no such field.
+            LociscopeError: The field is unknown.
         """
         name = check_reviewer(answer.reviewer)
         if len(answer.note) > MAX_NOTE:

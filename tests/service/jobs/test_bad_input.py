@@ -1,4 +1,4 @@
-"""Bad input of jobs: what is refused leaves nothing behind, what fails for a while goes on."""
+"""Bad input of jobs: what is refused leaves nothing behind, what fails for a while is resumed."""
 
 from __future__ import annotations
 
