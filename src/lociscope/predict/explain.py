@@ -86,7 +86,12 @@ def explain_field(predictor: Predictor, field: Field, locations: Sequence[int] |
     shown = prepared.whole.pixels
     total = np.zeros((*shown.shape[:2], len(numbers)), np.float32)
     for network in predictor.model.networks:
-        total += network.weights[numbers].astype(np.float32) * _map_evidence(network, field, numbers, shown.shape[:2])
+        pixels, extent = prepared.pixels, shown.shape[:2]
+        if network.card.input != predictor.bundle.card.input:
+            tiles = make_tiles(field, network.card.input)
+            pixels, extent = tiles.pixels, tiles.uncut.shape[:2]
+        maps = _map_evidence(network, pixels, extent, numbers)
+        total += network.weights[numbers].astype(np.float32) * resize(maps, *shown.shape[:2])
     evidence = total / _strongest(total)
     return Explanation(
         shown,
@@ -97,21 +102,20 @@ def explain_field(predictor: Predictor, field: Field, locations: Sequence[int] |
     )
 
 
-def _map_evidence(network: Network, field: Field, numbers: list[int], shape: tuple[int, int]) -> np.ndarray:
-    """Return the maps of a network (*shape, locations), each 0–1; 0 for a location that it does not know."""
-    tiles = make_tiles(field, network.card.input)
-    maps = np.zeros((*shape, len(numbers)), np.float32)
+def _map_evidence(network: Network, tiles: np.ndarray, extent: tuple[int, int], numbers: list[int]) -> np.ndarray:
+    """Return the maps of a network (*extent, locations), each 0–1; 0 for a location that it does not know."""
+    maps = np.zeros((*extent, len(numbers)), np.float32)
     known = [row for row, number in enumerate(numbers) if number in network.card.classes]
     if not known:
         return maps
     some = [numbers[row] for row in known]
     if "evidence" in network.engine.outputs:
-        parts = find_excess(network.engine.run(tiles.pixels, ("evidence",))["evidence"][..., some])
+        parts = find_excess(network.engine.run(tiles, ("evidence",))["evidence"][..., some])
     else:
-        parts = occlude(network.engine, tiles.pixels, some)
-    height, width = tiles.pixels.shape[1:3]
-    whole = join_tiles(np.stack([resize(each, height, width) for each in parts]), tiles.uncut.shape[:2])
-    maps[..., known] = resize(whole / _strongest(whole), *shape)
+        parts = occlude(network.engine, tiles, some)
+    height, width = tiles.shape[1:3]
+    whole = join_tiles(np.stack([resize(each, height, width) for each in parts]), extent)
+    maps[..., known] = whole / _strongest(whole)
     return maps
 
 

@@ -7,7 +7,7 @@ import threading
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from socket import SHUT_RDWR, socket
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 from weakref import WeakSet
 
 from lociscope.prediction_log.engine import (
@@ -158,3 +158,34 @@ class Database:
             ) from error
         finally:
             finished.set()
+
+
+class Store:
+    """What keeps its rows in a database, which is closed at the end of a `with`.
+
+    Args:
+        database: Its database.
+
+    Attributes:
+        name: The path of the database, or its URL without the password.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.name = database.name
+
+    def close(self) -> None:
+        """Close the database."""
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def overwrite_deleted(connection: sa.Connection) -> None:
+    """Let SQLite overwrite what is deleted in this transaction."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("PRAGMA secure_delete=ON")

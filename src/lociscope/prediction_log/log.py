@@ -6,10 +6,10 @@ One database for all commands and machines: an SQLite file by default, or any da
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from lociscope.errors import LociscopeError
-from lociscope.prediction_log.database import READ_SECONDS, WRITE_SECONDS, Database
+from lociscope.prediction_log.database import READ_SECONDS, WRITE_SECONDS, Database, Store, overwrite_deleted
 from lociscope.prediction_log.log_errors import LogError
 from lociscope.prediction_log.rows import Row, Window, iso, make_rows, to_window
 from lociscope.prediction_log.tables import define_tables, prepare_tables
@@ -17,7 +17,6 @@ from lociscope.prediction_log.tables import define_tables, prepare_tables
 if TYPE_CHECKING:
     import re
     from collections.abc import Sequence
-    from types import TracebackType
 
     import numpy as np
     import sqlalchemy as sa
@@ -60,7 +59,7 @@ def open_log(url: str, *, create: bool = True) -> PredictionLog:
     return PredictionLog(database)
 
 
-class PredictionLog:
+class PredictionLog(Store):
     """An open log; may be used from several threads, and by several processes at once.
 
     Args:
@@ -68,10 +67,8 @@ class PredictionLog:
     """
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        super().__init__(database)
         self._about, self._rows = define_tables()
-        self.name = database.name
-        """Its path, or its URL without the password."""
 
     def add(self, predictions: Predictions, statistics: np.ndarray, *, bundle: str, command: str) -> None:
         """Add predictions, all or none.
@@ -222,27 +219,14 @@ class PredictionLog:
             rows = [row.seq for row in connection.execute(query) if matching is None or matching.search(row.id)]
         for start in range(0, len(rows), DELETED_AT_ONCE):
             with self._database.transaction("written", WRITE_SECONDS) as connection:
-                if connection.dialect.name == "sqlite":
-                    connection.exec_driver_sql("PRAGMA secure_delete=ON")
+                overwrite_deleted(connection)
                 part = rows[start : start + DELETED_AT_ONCE]
                 connection.execute(self._rows.delete().where(table.seq.in_(part)))
         return len(rows)
 
-    def close(self) -> None:
-        """Close the database."""
-        self._database.close()
-
     def disconnect(self) -> None:
         """Close all connections to a server, so that pending calls fail."""
         self._database.disconnect()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _within(self, since: datetime | None, until: datetime | None) -> list[sa.ColumnElement[bool]]:
         time = self._rows.c.time

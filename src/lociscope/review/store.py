@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lociscope.errors import Code, LociscopeError, UsageError
 from lociscope.images.discovery.source_json import source_from_json, source_to_json
 from lociscope.labels import format_target, parse_target
-from lociscope.prediction_log.database import READ_SECONDS, WRITE_SECONDS, Database
+from lociscope.prediction_log.database import READ_SECONDS, WRITE_SECONDS, Database, Store, overwrite_deleted
 from lociscope.review.records import Answer, Item, Reason, Verdict
 from lociscope.review.tables import define_tables, prepare_tables
 
 if TYPE_CHECKING:
     import re
     from collections.abc import Sequence
-    from types import TracebackType
 
     import sqlalchemy as sa
 
@@ -46,7 +45,7 @@ def open_review(url: str, *, create: bool = False) -> ReviewStore:
     return store
 
 
-class ReviewStore:
+class ReviewStore(Store):
     """An open review; may be used from several threads, and by several processes at once.
 
     Every answer is kept. If a reviewer answers twice, the later answer counts.
@@ -56,9 +55,8 @@ class ReviewStore:
     """
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        super().__init__(database)
         self.tables = define_tables()
-        self.name = database.name
 
     def add(self, items: Sequence[Item]) -> int:
         """Add fields to the queue; those that are in it already, by id and bundle, stay as they are.
@@ -190,7 +188,7 @@ class ReviewStore:
         """Delete the fields in whose id a pattern is found, with their answers; return how many."""
         numbers = [item.number for item in self.items() if matching.search(item.id)]
         with self._database.transaction("written", WRITE_SECONDS) as connection:
-            _erase(connection)
+            overwrite_deleted(connection)
             for number in numbers:
                 connection.execute(self.tables.answers.delete().where(self.tables.answers.c.item == number))
                 connection.execute(self.tables.items.delete().where(self.tables.items.c.number == number))
@@ -200,20 +198,8 @@ class ReviewStore:
         """Delete all answers of a reviewer; return how many."""
         table = self.tables.answers
         with self._database.transaction("written", WRITE_SECONDS) as connection:
-            _erase(connection)
+            overwrite_deleted(connection)
             return int(connection.execute(table.delete().where(table.c.reviewer == reviewer)).rowcount)
-
-    def close(self) -> None:
-        """Close the database."""
-        self._database.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def check_reviewer(name: str) -> str:
@@ -229,12 +215,6 @@ def check_reviewer(name: str) -> str:
             code=Code.INVALID_VALUE,
         )
     return name
-
-
-def _erase(connection: sa.Connection) -> None:
-    """Let SQLite overwrite what is deleted."""
-    if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql("PRAGMA secure_delete=ON")
 
 
 def _now() -> str:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from lociscope.errors import LociscopeError
-from lociscope.prediction_log.database import OPEN_SECONDS
-from lociscope.prediction_log.log_errors import LogError
-from lociscope.storage.schema import check_schema
+from lociscope.prediction_log.marked_tables import MarkedTables, prepare_marked
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -66,39 +62,7 @@ def define_tables() -> Tables:
 
 
 def prepare_tables(database: Database, tables: Tables, create: bool) -> None:
-    """Create missing tables, and check that they are those of a review of a known schema.
-
-    Raises:
-        LogError: The database cannot be reached, holds something else, or is of a newer schema.
-    """
-    import sqlalchemy as sa
-
-    with database.limit_wait("opened", OPEN_SECONDS):
-        names = sa.inspect(database.engine).get_table_names()
-        others = names and database.engine.dialect.name == "sqlite"
-        if tables.about.name not in names and (others or not create):
-            raise LogError(
-                f"'{database.name}' is not a review. Make one with `lociscope review queue`, or name the one that it "
-                "made."
-            )
-        if create:
-            _create(database.engine, tables)
-        with database.engine.connect() as connection:
-            found = connection.execute(tables.about.select().where(tables.about.c.key == "schema")).first()
-    try:
-        check_schema(None if found is None else str(found.value), SCHEMA, f"Review '{database.name}'")
-    except LociscopeError as error:
-        raise LogError(str(error)) from None
-
-
-def _create(engine: sa.Engine, tables: Tables) -> None:
-    import sqlalchemy as sa
-
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        if engine.dialect.name == "sqlite":
-            connection.exec_driver_sql("PRAGMA journal_mode=WAL")
-        for table in tables:
-            with suppress(sa.exc.IntegrityError, sa.exc.ProgrammingError, sa.exc.OperationalError):
-                table.create(connection, checkfirst=True)  # another process may create it at the same moment
-        with suppress(sa.exc.IntegrityError):
-            connection.execute(tables.about.insert(), {"key": "schema", "value": str(SCHEMA)})
+    """Create missing tables, and check that they are those of a review of a known schema; see `prepare_marked`."""
+    refusal = "is not a review. Make one with `lociscope review queue`, or name the one that it made."
+    about, *others = tables
+    prepare_marked(database, MarkedTables(about, tuple(others), SCHEMA, "Review", refusal), create)

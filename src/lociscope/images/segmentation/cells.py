@@ -16,7 +16,7 @@ from lociscope.channels import BLUE, GREEN, RED, YELLOW
 from lociscope.errors import Code, LociscopeError, MissingExtraError
 from lociscope.images.otsu import find_threshold, make_histogram
 from lociscope.images.preprocess import sample_pixels
-from lociscope.images.scale import percentiles
+from lociscope.images.scale import percentiles_of_sorted
 from lociscope.images.segmentation.distance import measure_depth
 from lociscope.images.statistics import estimate_full_scale
 
@@ -149,7 +149,7 @@ def _find_bright(smooth: np.ndarray, pixel_size: float) -> NDArray[np.bool_]:
     """Return pixels brighter than half of Otsu's threshold and than the surroundings, hazy in crowded fields."""
     from scipy import ndimage
 
-    low, high = percentiles(thin(smooth), (1, 99.8)).astype(np.float32)
+    low, high = estimate_percentiles(smooth, (1, 99.8))
     if high - low < 1e-4 + 0.05 * high:
         return np.zeros(smooth.shape, np.bool_)
     clipped = np.minimum(smooth, high)
@@ -215,7 +215,7 @@ def _find_bodies(small: np.ndarray, nuclei: NDArray[np.int32], pixel_size: float
     light = _sum_body_light(small, pixel_size)
     distance = measure_depth(nuclei == 0) * np.float32(pixel_size)
     near = (distance > 0) & (distance < 3)
-    base = np.float32(percentiles(thin(light), (0.5,))[0])
+    base = estimate_percentiles(light, (0.5,))[0]
     level = np.float32(np.median(light[near]) - base if near.any() else 0)
     if level <= 0:  # only nuclei
         mask = distance < 3
@@ -254,10 +254,9 @@ def _open(mask: NDArray[np.bool_], times: int = 1) -> NDArray[np.bool_]:
     return mask
 
 
-def thin(plane: np.ndarray) -> np.ndarray:
-    """Return (n,): about 128 × 128 pixels of a plane (y, x), spread evenly, for its percentiles."""
-    down, right = (max(1, side // 128) for side in plane.shape)
-    return plane[::down, ::right].ravel()
+def estimate_percentiles(plane: np.ndarray, at: tuple[float, ...]) -> NDArray[np.float32]:
+    """Return percentiles of a plane (y, x), estimated from about 128 × 128 of its pixels."""
+    return percentiles_of_sorted(sample_pixels(plane[..., None])[0], at).astype(np.float32)
 
 
 def _add_seeds_at_edge(
@@ -287,7 +286,7 @@ def _sum_body_light(small: np.ndarray, pixel_size: float) -> np.ndarray:
 
     total = np.zeros(small.shape[:2], np.float32)
     for channel, weight in BODY_WEIGHTS.items():
-        low, high = percentiles(thin(small[..., channel]), (0.5, 95)).astype(np.float32)
+        low, high = estimate_percentiles(small[..., channel], (0.5, 95))
         if high - low > 0.004:  # otherwise the stain is missing
             total += np.float32(weight) * np.sqrt(np.clip((small[..., channel] - low) / (high - low), 0, 2))
     return np.asarray(ndimage.gaussian_filter(total, SMOOTHING / pixel_size), np.float32)

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lociscope.channels import BLUE, RED
-from lociscope.images.scale import percentiles
-from lociscope.images.segmentation.cells import find_cells, thin
+from lociscope.images.segmentation.cells import estimate_percentiles, find_cells
 from lociscope.images.segmentation.distance import measure_depth
 
 if TYPE_CHECKING:
@@ -137,7 +136,7 @@ def _find_dna_poor(blue: np.ndarray, nuclei: NDArray[np.int32], n: int, pixel: f
     if not n:
         return np.zeros(nuclei.shape, np.bool_)
     smooth = ndimage.gaussian_filter(np.asarray(blue, np.float32), 0.4 / pixel)
-    smooth -= np.float32(percentiles(thin(smooth), (0.5,))[0])
+    smooth -= estimate_percentiles(smooth, (0.5,))[0]
     inside = np.flatnonzero(nuclei)
     median = np.zeros(n + 1, np.float32)
     median[1:] = compute_quantiles(smooth.ravel()[inside], nuclei.ravel()[inside] - 1, n, (0.5,))[0]

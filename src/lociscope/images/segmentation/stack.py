@@ -9,7 +9,7 @@ import numpy as np
 
 from lociscope.channels import GREEN, RED
 from lociscope.images.scale import percentiles
-from lociscope.images.segmentation.cells import thin
+from lociscope.images.segmentation.cells import estimate_percentiles
 from lociscope.images.segmentation.compartments import Compartments, Zone
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Stack:
     def of(cls, fine: np.ndarray, coarse: np.ndarray, pixel: float, step: int, zones: Compartments) -> Stack:
         """Make the stack of a field, in shares of full scale."""
         coarse = np.moveaxis(coarse, -1, 0).copy()
-        has = tuple(float(np.ptp(percentiles(thin(plane), (0.5, 99.5)))) > 0.012 for plane in coarse)
+        has = tuple(float(np.ptp(estimate_percentiles(plane, (0.5, 99.5)))) > 0.012 for plane in coarse)
         ground = estimate_background(coarse[GREEN], zones)
         raw = np.ascontiguousarray(fine[..., GREEN])
         green = gaussian_blur(raw, SCALES[0] / pixel)
