@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lociscope.errors import Code, LociscopeError, MissingExtraError
-from lociscope.predict import ray_engine
+from lociscope.predict import ray_connection, ray_engine
 from lociscope.predict.loading import predict_sources
 from lociscope.storage.remote import RemotePath
 from lociscope.workflows.engines import check_local, choose_engine
@@ -39,7 +39,7 @@ def test_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     def hide(name: str) -> ModuleSpec | None:
         return None if name.startswith("ray") else find(name)
 
-    monkeypatch.setattr(ray_engine, "find_spec", hide)
+    monkeypatch.setattr(ray_connection, "find_spec", hide)
     with pytest.raises(MissingExtraError, match="cluster"):
         choose_engine("ray")
 

@@ -10,23 +10,20 @@ field whose reading kills its worker is named, and costs no other.
 
 from __future__ import annotations
 
-import logging
 import math
-import os
 import pickle
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from lociscope.errors import Code, LociscopeError, MissingExtraError
+from lociscope.errors import Code, LociscopeError
 from lociscope.images.discovery.sources import Failure, FieldSource
 from lociscope.images.extent import make_tiles
 from lociscope.images.io.read import read_field
 from lociscope.predict.loading import CALL_FIELDS, Call, load_field
 from lociscope.predict.predictor import Predictor, PreparedField, batched, check_field, prepare_tiles
+from lociscope.predict.ray_connection import RETRIES, connect, count_cluster_cores, get_first_line, silence_data
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -38,9 +35,6 @@ if TYPE_CHECKING:
 
     Read: TypeAlias = Callable[[FieldSource], Field]
     _Loaded: TypeAlias = tuple[list[PreparedField], np.ndarray | None, list[Failure]]
-
-RETRIES = 2
-"""How often Ray repeats a task whose worker was killed, before its fields are tried one by one."""
 
 MAX_BLOCKS = 4096
 """Maximum number of blocks of calls that are listed in advance."""
@@ -89,8 +83,8 @@ class RayCluster:
         """
         if not sources:
             return
-        with _connect(self.address), _quiet_data():
-            size = max(1, min(CALL_FIELDS, -(-len(sources) // (4 * (workers or _count_cores())))))
+        with connect(self.address), silence_data():
+            size = max(1, min(CALL_FIELDS, -(-len(sources) // (4 * (workers or count_cluster_cores())))))
             todo = list(batched(sources, size))
             for _ in range(2):
                 missing: list[FieldSource] = []
@@ -222,79 +216,13 @@ def _map_packed(make: Callable[[Any], Any], table: pa.Table) -> pa.Table:
     return pa.table({"number": table["number"], "fields": pa.array(results, pa.large_binary())})
 
 
-def check_installed() -> None:
-    """Raise a MissingExtraError unless Ray Data is installed."""
-    if find_spec("ray") is None or find_spec("ray.data") is None:
-        raise MissingExtraError("`engine=ray`", "cluster")
-
-
-@contextmanager
-def _connect(address: str | None) -> Iterator[None]:
-    """Connect to a cluster, or start one on this machine; a connection of the caller is used, and stays.
-
-    Raises:
-        MissingExtraError: Ray is not installed.
-        LociscopeError: No cluster answers at the address.
-    """
-    check_installed()
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report its use to the maker of Ray
-    import ray
-
-    if ray.is_initialized():
-        yield
-        return
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    try:
-        if address is None:
-            ray.init("local", include_dashboard=False, _system_config={"task_oom_retries": RETRIES}, **quiet)
-        else:
-            ray.init(address, **quiet)
-    except (ConnectionError, TimeoutError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
-        raise LociscopeError(
-            f"`ray_address={address}`: no Ray cluster answers ({_first_line(error)}). Start one with `ray start "
-            "--head`, or omit the address to start one on this machine.",
-            code=Code.UNAVAILABLE,
-        ) from error
-    try:
-        yield
-    finally:
-        ray.shutdown()
-
-
-@contextmanager
-def _quiet_data() -> Iterator[None]:
-    """Keep Ray Data from printing, and let it continue after tasks that fail."""
-    from ray.data import DataContext
-
-    context = DataContext.get_current()
-    wanted = {"enable_progress_bars": False, "max_errored_blocks": -1, "print_on_execution_start": False}
-    before = {name: getattr(context, name) for name in wanted}
-    logger = logging.getLogger("ray.data")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        for name, value in wanted.items():
-            setattr(context, name, value)
-        yield
-    finally:
-        logger.setLevel(level)
-        for name, value in before.items():
-            setattr(context, name, value)
-
-
-def _count_cores() -> int:
-    import ray
-
-    return max(1, int(ray.cluster_resources().get("CPU", 1)))
-
-
 def _count_actors(gpus: bool) -> int:
     """Return the number of actors: one for each GPU, or for each few cores."""
     import ray
 
     if gpus:
         return max(1, int(ray.cluster_resources().get("GPU", 0)))
-    return max(1, math.ceil(_count_cores() / _CALLS_PER_ACTOR))
+    return max(1, math.ceil(count_cluster_cores() / _CALLS_PER_ACTOR))
 
 
 def _killed_failure(source: FieldSource) -> Failure:
@@ -309,11 +237,6 @@ def _killed_failure(source: FieldSource) -> Failure:
 
 def _stopped_error(error: Exception) -> LociscopeError:
     return LociscopeError(
-        f"The Ray cluster stopped the work ({_first_line(error)}). Run the same command again: it continues.",
+        f"The Ray cluster stopped the work ({get_first_line(error)}). Run the same command again: it continues.",
         code=Code.UNAVAILABLE,
     )
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}{f': {lines[0][:200]}' if lines else ''}"

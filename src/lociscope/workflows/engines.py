@@ -37,7 +37,8 @@ def choose_engine(name: str, ray_address: str | None = None) -> BatchEngine:
                 f"`ray_address={ray_address}` needs `engine=ray`. Pass both, or neither.", code=Code.INVALID_VALUE
             )
         return predict_sources
-    from lociscope.predict.ray_engine import RayCluster, check_installed
+    from lociscope.predict.ray_connection import check_installed
+    from lociscope.predict.ray_engine import RayCluster
 
     check_installed()
     return RayCluster(ray_address)

@@ -251,9 +251,8 @@ def finish_bundle(
         reference=summary,
         provenance={**card.provenance, "catalog_sha256": hash_catalog(catalog)},
     )
-    extra = {"reference.npz": encode_reference(reference)}
-    if draft.detector is not None:
-        extra["detector.npz"] = draft.detector
+    detector = {} if draft.detector is None else {"detector.npz": draft.detector}
+    extra = {"reference.npz": encode_reference(reference), **detector}
     write_bundle(draft.folder, card, draft.model, draft.selftest, extra)
     return read_bundle(draft.folder), len(made), failures
 
