@@ -1,4 +1,4 @@
-"""Euclidean distances within a mask, several times as fast as SciPy's where they are short, as within nuclei."""
+"""Euclidean distances within a mask, two to three times as fast as SciPy’s where they are short, as within nuclei."""
 
 from __future__ import annotations
 
