@@ -43,6 +43,7 @@ def fit_decision(
     *,
     method: Method = "platt",
     policy: Policy = "expected",
+    value: float | None = None,
     groups: np.ndarray | None = None,
     seed: int = 0,
 ) -> FittedDecision:
@@ -53,6 +54,7 @@ def fit_decision(
         probability: (n, 28) in 0–1, of a model that was not trained on these fields; NaN for an unknown class.
         method: The calibration: `none`, `temperature`, `platt` or `beta`.
         policy: How thresholds are chosen, from out-of-fold probabilities.
+        value: The number of the policies that have one; see `Thresholds`.
         groups: (n,) group names; a group stays in one fold.
         seed: Random seed of folds and resamples.
 
@@ -77,7 +79,7 @@ def fit_decision(
 
     fold = stratified_folds(labelled, FOLDS, seed, groups)
     out_of_fold = cross_val_predict(fit_predict, labelled, given[None], fold)
-    thresholds = Thresholds(policy, prior=prior, seed=seed).fit(labelled, out_of_fold)
+    thresholds = Thresholds(policy, value, prior=prior, seed=seed).fit(labelled, out_of_fold)
     calibration = Calibration(method, prior=prior).fit(labelled, given)
     coefficients = expand_classes(calibration.coefficients_, numbers)
     calibration.coefficients_ = np.where(known, coefficients, [[1.0], [1.0], [0.0]])

@@ -159,7 +159,8 @@ class SteeringLoop:
 
     def add_image(self, image: np.ndarray, event: useq.MDAEvent, meta: Mapping[str, Any]) -> None:
         """Accept an image, from any thread; the fourth one completes a field."""
-        self.worker.add_image(image, event, meta)
+        if self.worker.add_image(image, event, meta):
+            self._failed_in_row = 0
 
     def stop(self, *, ending: bool = False) -> None:
         """End the events after the current field.
@@ -248,7 +249,6 @@ class SteeringLoop:
         self.scheduler.add_requests(requests, stops)
 
     def _report(self, line: Mapping[str, Any], pixels: np.ndarray) -> None:
-        self._failed_in_row = 0
         for observer in self._observers:
             observer.on_field(line, pixels)
         self._safeguards.check(line)

@@ -115,25 +115,28 @@ class PredictionWorker:
         """Start the thread."""
         self._thread.start()
 
-    def add_image(self, image: np.ndarray, event: useq.MDAEvent, meta: Mapping[str, Any]) -> None:
-        """Accept an image from the thread of the camera; the fourth one completes a field."""
+    def add_image(self, image: np.ndarray, event: useq.MDAEvent, meta: Mapping[str, Any]) -> bool:
+        """Accept an image from the thread of the camera; return whether it is the fourth, which completes a field."""
         try:
-            self._assemble(image, event.metadata["field"], event.metadata["channel"], meta.get("focus"))
+            return self._assemble(image, event.metadata["field"], event.metadata["channel"], meta.get("focus"))
         except Exception as error:  # the runner would ignore it
             self._give_up(error)
+            return False
 
-    def _assemble(self, image: np.ndarray, name: str, channel: int, focus: float | None) -> None:
+    def _assemble(self, image: np.ndarray, name: str, channel: int, focus: float | None) -> bool:
         images = self._images.setdefault(name, {})
         images[channel] = image
-        if len(images) == len(CHANNEL_NAMES):
-            del self._images[name]
-            pixels = np.moveaxis(np.stack([images[index] for index in range(len(CHANNEL_NAMES))]), 0, -1)
-            position = self._scheduler.positions[name]
-            self._acquired_bytes += pixels.nbytes
-            acquired = AcquiredField(
-                position, pixels, time.perf_counter(), self._scheduler.elapsed, self._find_target(), focus
-            )
-            self._queue.put(acquired)
+        if len(images) < len(CHANNEL_NAMES):
+            return False
+        del self._images[name]
+        pixels = np.moveaxis(np.stack([images[index] for index in range(len(CHANNEL_NAMES))]), 0, -1)
+        position = self._scheduler.positions[name]
+        self._acquired_bytes += pixels.nbytes
+        acquired = AcquiredField(
+            position, pixels, time.perf_counter(), self._scheduler.elapsed, self._find_target(), focus
+        )
+        self._queue.put(acquired)
+        return True
 
     def forget(self, name: str) -> None:
         """Drop the images of a field whose other images could not be taken."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from lociscope.errors import Code, LociscopeError, MissingExtraError
 
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
 
 RETRIES = 2
 """How often Ray repeats a task whose worker was killed, before its fields are tried one by one."""
+
+ANSWER_SECONDS = 10
+"""How long a machine may take to answer at an address."""
 
 
 def check_installed() -> None:
@@ -43,8 +48,9 @@ def connect(address: str | None) -> Iterator[None]:
         if address is None:
             ray.init("local", include_dashboard=False, _system_config={"task_oom_retries": RETRIES}, **quiet)
         else:
+            _check_answer(address)
             ray.init(address, **quiet)
-    except (ConnectionError, TimeoutError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
+    except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
         raise LociscopeError(
             f"`ray_address={address}`: no Ray cluster answers ({get_first_line(error)}). Start one with `ray start "
             "--head`, or omit the address to start one on this machine.",
@@ -54,6 +60,13 @@ def connect(address: str | None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _check_answer(address: str) -> None:
+    """Raise an OSError or a ValueError if nothing listens at `host:port`, for which Ray would wait for minutes."""
+    parts = urlsplit(address if "://" in address else f"//{address}")
+    if parts.hostname and parts.port:
+        socket.create_connection((parts.hostname, parts.port), ANSWER_SECONDS).close()
 
 
 @contextmanager

@@ -139,7 +139,7 @@ def bundle_from_onnx(
     model = as_path(model)
     converted = _convert(read_onnx(model), label_map, chosen)
     output, catalog = as_path(output), as_path(catalog)
-    fit = FitOptions(parse_policy(policy), _parse_method(calibration), workers)
+    fit = FitOptions(parse_policy(policy), method=_parse_method(calibration), workers=workers)
     card = _draft_card(converted, chosen, name or output.resolve().name, licence, limits)
     card = msgspec.structs.replace(card, provenance={"model": model.name, "catalog": catalog.name})
     written, fields, failures = finish_bundle(draft_bundle(output, card, converted), catalog, fit, progress)
@@ -168,12 +168,14 @@ class FitOptions:
 
     Attributes:
         policy: How thresholds are chosen.
+        value: The number of the policies that have one, such as the threshold of `constant`.
         method: Of the calibration.
         workers: Number of threads; None for every core.
         kind: Where the fields of the Catalog come from, as monitoring names its reference.
     """
 
     policy: Policy = "expected"
+    value: float | None = None
     method: Method = "platt"
     workers: int | None = None
     kind: Literal["simulated", "catalog"] = "catalog"
@@ -237,7 +239,7 @@ def finish_bundle(
     labels = {entry.id: entry.target or () for entry in table}
     group_of = dict(zip(table.ids, group_ids(table), strict=True))
     truth, groups = to_multi_hot([labels[name] for name in made.ids]), np.array([group_of[name] for name in made.ids])
-    fitted = fit_decision(truth, made.probability, method=fit.method, policy=fit.policy, groups=groups)
+    fitted = fit_decision(truth, made.probability, method=fit.method, policy=fit.policy, value=fit.value, groups=groups)
     what = f"{len(made)} fields of Catalog '{catalog.name}'"
     decide = _store_decision(fitted, fit.policy, what, len(made))
     calibrated = replace(made, probability=fitted.out_of_fold.astype(np.float32))
