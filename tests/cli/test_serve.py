@@ -85,7 +85,7 @@ def test_flags_then_the_environment(
     [
         (("--host", "0.0.0.0"), 2, "--host 0.0.0.0 lets others reach this service, and no key protects it."),
         (("--bundle", "none"), 1, "'none' is not a bundle: the folder does not exist."),
-        (("--registry", "none"), 1, "no registry 'none'"),
+        (("--registry", "none"), 1, "'none' is not a registry."),
         (("--registry", "r", "--bundle", "b"), 2, "Both --bundle and --registry name a model to serve."),
         (("--root-path", "cells"), 2, "--root-path is 'cells'; expected a path such as /lociscope"),
         (("--log", "nowhere/deep/log.sqlite", "--port", "1"), 1, "nowhere/deep/log.sqlite"),
