@@ -9,14 +9,21 @@ compared with a sample of the others, drawn anew each time. Windows of 5,000 fie
 sides are drawn with replacement, with a fifth of the spread added as noise (a smoothed bootstrap), so that nothing
 differs but chance. Changed fields are simulated, changed, measured and predicted once, each of another specimen;
 windows are samples of them, compared with the shipped reference.
+
+    python benchmarks/monitor.py unchanged-20 gain --keep parts.json
+
+measures parts, and keeps them; `python benchmarks/run.py monitor -- --keep parts.json` measures those that are missing,
+and gathers all.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,6 +38,7 @@ from lociscope.prediction_log.rows import Window
 from lociscope.processes.workers import map_in_order
 from lociscope.simulate import simulate_field
 from lociscope.simulate.field import FIELDS_PER_SPECIMEN
+from lociscope.storage.atomic import atomic_write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -227,27 +235,78 @@ def find_changes(
     }
 
 
+class Measured:
+    """The parts that were measured; with a file, another run measures only those that are missing.
+
+    Args:
+        path: The file; None keeps them in memory alone.
+        settings: What the figures depend on; parts of other settings are not used.
+    """
+
+    def __init__(self, path: Path | None, settings: dict[str, object]) -> None:
+        self.path, self.settings = path, settings
+        kept = json.loads(path.read_text(encoding="utf-8")) if path is not None and path.is_file() else {}
+        self.parts: dict[str, dict[str, float | int]] = kept["parts"] if kept.get("settings") == settings else {}
+
+    def get(self, name: str, measure: Callable[[], dict[str, float | int]]) -> dict[str, float | int]:
+        """Return a part, measured now if it is missing."""
+        if name not in self.parts:
+            self.parts[name] = measure()
+            print(f"{name}: {json.dumps(self.parts[name])}", file=sys.stderr, flush=True)
+            if self.path is not None:
+                with atomic_write(self.path) as part:
+                    part.write_text(json.dumps({"settings": self.settings, "parts": self.parts}), encoding="utf-8")
+        return self.parts[name]
+
+
+def find_all_changes(
+    kinds: Sequence[CauseKind], given: argparse.Namespace, reference: Sample, measured: Measured
+) -> dict[str, dict[str, dict[str, float | int]]]:
+    """Measure the strengths of the kinds of change; the fields are simulated once, if a part is missing."""
+
+    @cache
+    def simulate() -> tuple[Predictor, list[Field]]:
+        numbers = range(0, given.pool * FIELDS_PER_SPECIMEN, FIELDS_PER_SPECIMEN)
+        made = map_in_order(partial(simulate_field, seed=SEED), numbers, given.workers)
+        return open_bundle(), [Field(each.id, each.pixels, each.pixel_size) for each in made]
+
+    def find(kind: CauseKind, change: Change) -> dict[str, float | int]:
+        return find_changes(measure(*simulate(), change), reference, kind, SIZE, given.changed)
+
+    return {
+        kind.value: {
+            name: measured.get(f"{kind.value}, {name}", partial(find, kind, change))
+            for name, change in CHANGES[kind].items()
+        }
+        for kind in kinds
+    }
+
+
 def main() -> None:
     """Measure and print JSON."""
+    sizes = {f"unchanged-{size}": size for size in (*SIZES, LARGE)}
+    kinds = {kind.value: kind for kind in CHANGES}
     parser = argparse.ArgumentParser(description="False alarms, found changes and named causes.")
+    parser.add_argument("parts", nargs="*", help=f"parts to measure, by default all: {', '.join([*sizes, *kinds])}")
+    parser.add_argument("--keep", type=Path, help="JSON file of the parts that were measured; missing ones are added")
     parser.add_argument("--pool", type=int, default=POOL, help="fields simulated")
     parser.add_argument("--unchanged", type=int, default=UNCHANGED, help="unchanged windows of each size")
     parser.add_argument("--changed", type=int, default=CHANGED, help="windows of each change")
     parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args()
-    reference = Sample.from_bundle(read_bundle())
-    false_alarms = {str(size): count_false_alarms(reference, size, given.unchanged) for size in (*SIZES, LARGE)}
-    numbers = range(0, given.pool * FIELDS_PER_SPECIMEN, FIELDS_PER_SPECIMEN)
-    simulated = map_in_order(partial(simulate_field, seed=SEED), numbers, given.workers)
-    fields = [Field(made.id, made.pixels, made.pixel_size) for made in simulated]
-    predictor = open_bundle()
-    changes = {
-        kind.value: {
-            name: find_changes(measure(predictor, fields, change), reference, kind, SIZE, given.changed)
-            for name, change in strengths.items()
-        }
-        for kind, strengths in CHANGES.items()
+    parts = given.parts or [*sizes, *kinds]
+    if unknown := {*parts} - {*sizes, *kinds}:
+        parser.error(f"{min(unknown)!r} is not a part; choose from {', '.join([*sizes, *kinds])}")
+    bundle = read_bundle()
+    reference = Sample.from_bundle(bundle)
+    settings = {"bundle": bundle.sha256, "pool": given.pool, "unchanged": given.unchanged, "changed": given.changed}
+    measured = Measured(given.keep, settings)
+    false_alarms = {
+        str(size): measured.get(name, partial(count_false_alarms, reference, size, given.unchanged))
+        for name, size in sizes.items()
+        if name in parts
     }
+    changes = find_all_changes([kind for name, kind in kinds.items() if name in parts], given, reference, measured)
     print(json.dumps({"false alarms by window size": false_alarms, f"found in {SIZE} fields": changes, "most": 0.05}))
 
 

@@ -47,6 +47,7 @@ if TYPE_CHECKING:  # `as` makes a name public for type checkers
     from lociscope.workflows.out_of_distribution import fit_out_of_distribution as fit_out_of_distribution
     from lociscope.workflows.predict import predict_files as predict_files
     from lociscope.workflows.report import report_predictions as report_predictions
+    from lociscope.workflows.retrain import retrain as retrain
     from lociscope.workflows.share import convert_predictions as convert_predictions
     from lociscope.workflows.share import summarize_predictions as summarize_predictions
     from lociscope.workflows.similar import find_similar_fields as find_similar_fields
@@ -97,6 +98,7 @@ _MODULES = {
     "predict_files": "workflows.predict",
     "read_fields": "predict.inputs",
     "report_predictions": "workflows.report",
+    "retrain": "workflows.retrain",
     "run_microscope": "workflows.microscope",
     "simulate_arrays": "workflows.arrays",
     "simulate_atlas": "workflows.simulate",

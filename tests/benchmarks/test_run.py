@@ -57,3 +57,12 @@ def test_each_result_is_kept_and_failures_are_counted(script: ModuleType, tmp_pa
 def test_an_unknown_benchmark_is_named(script: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     assert script.main(["startupp"]) == 2
     assert "startupp" in capsys.readouterr().err
+
+
+def test_options_are_passed_on_and_recorded(script: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "echo.py").write_text("import json, sys; print(json.dumps({'given': sys.argv[1:]}))")
+    results = tmp_path / "results.json"
+    assert script.run_all([tmp_path / "echo.py"], results, ["--keep", "parts.json"]) == 0
+    kept = json.loads(results.read_text())["echo"]
+    assert kept["measured"] == {"given": ["--keep", "parts.json"]}
+    assert kept["command"] == "python benchmarks/echo.py --keep parts.json"

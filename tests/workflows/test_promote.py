@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from lociscope.artifacts.bundle import read_bundle, write_bundle
 from lociscope.artifacts.catalog import Catalog, Entry
+from lociscope.artifacts.retraining import Ancestor, Retraining, Source, mark_ids
 from lociscope.errors import Code, LociscopeError, UsageError
 from lociscope.images.discovery.sources import read_catalog_sources
 from lociscope.images.io.read import read_field
@@ -19,7 +20,7 @@ from lociscope.registry.gate import PromotionRefusedError, read_gate
 from lociscope.registry.model_registry import Registry
 from lociscope.review.records import Answer, Item, Reason, Verdict
 from lociscope.review.store import open_review
-from lociscope.workflows.promote import promote, set_gate
+from lociscope.workflows.promote import judge, promote, set_gate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -125,6 +126,29 @@ def test_labels_of_reviewers_are_a_slice(registry: Path, frozen: Path, tmp_path:
     _, found = promote(registry, "tiny1", override="test", **BY)
     assert found is not None
     assert [each.fields for each in found.slices if each.name == "reviewed fields"] == [30]
+
+
+def test_labels_that_a_candidate_learned_do_not_speak_for_it(registry: Path, frozen: Path, tmp_path: Path) -> None:
+    review = str(tmp_path / "review.db")
+    sources = read_catalog_sources(Catalog.read(frozen))
+    with open_review(review, create=True) as store:
+        for number, source in enumerate(sources, 1):
+            store.add([Item(0, source.id, source, "b", (), np.zeros(28, np.float32), Reason.RANDOM, 30, "x")])
+            store.answer(Answer(number, "ann", Verdict.LABELLED, (0,)))
+    set_gate(registry, frozen, max_seconds=60, review=review, **BY)
+    bundle, origin = read_bundle(tmp_path / "b1"), Source(catalog="c", sha256="0", fields=1)
+    learned = Retraining(
+        ancestors=[Ancestor(version="tiny0", sha256="0")], base=origin, labels=[origin], catalog_sha256="0",
+        added=mark_ids(each.id for each in sources[:8]),
+    )  # fmt: skip
+    card = replace(bundle.card, name="again", provenance={"retraining": learned.model_dump(by_alias=True)})
+    write_bundle(tmp_path / "again", card, bundle.model, bundle.selftest, {})
+    Registry(registry).add(tmp_path / "again", **BY)
+    found = judge(registry, "again")
+    assert found is not None
+    assert [each.fields for each in found.slices if each.name == "reviewed fields"] == [22]
+    assert Registry(registry).entry("production").version.startswith("tiny0")
+    assert judge(registry, "production") is None
 
 
 def test_a_gate_needs_labels_and_sane_margins(registry: Path, frozen: Path, tmp_path: Path) -> None:

@@ -170,6 +170,12 @@ class Catalog:
         differs = pc.fill_null(pc.not_equal(self.table[column], value), True)
         return type(self)(self.table.filter(differs), self.folder)
 
+    def select(self, rows: list[bool]) -> Self:
+        """Return the rows for which `rows` is true, in order."""
+        import pyarrow as pa
+
+        return type(self)(self.table.filter(pa.array(rows, pa.bool_())), self.folder)
+
     def with_column(self, column: str, values: list[Any]) -> Self:
         """Return the rows with new values for a column of `Entry`: one value, or None, for each row."""
         import pyarrow as pa

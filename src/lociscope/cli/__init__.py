@@ -29,6 +29,7 @@ from lociscope.cli import (
     predict,
     recipes,
     report,
+    retrain,
     review,
     serve,
     share,
@@ -80,6 +81,7 @@ app.command("watch")(watch.watch)
 app.add_typer(microscope.app, name="microscope")
 app.add_typer(monitor.app, name="monitor")
 app.add_typer(review.app, name="review")
+app.command("retrain")(retrain.retrain)
 app.add_typer(models.app, name="models")
 
 

@@ -30,7 +30,7 @@ def add(
     who: Who = None,
 ) -> None:
     """Add a bundle, without promoting it."""
-    print(_open(registry).add(bundle, who=_get_user(who), why=why).version)
+    print(_open(registry).add(bundle, who=get_user(who), why=why).version)
 
 
 @app.command()
@@ -106,7 +106,7 @@ def show(version: Version, registry: Folder, as_json: AsJson = False) -> None:
         also = f" {event['alias']}" if "alias" in event else ""
         print(f"{event['when']}  {event['action']}{also}  {event['who']}  {event['why']}".rstrip())
         if "gate" in event:
-            print(f"  {_describe_gate(GateRecord.model_validate(event['gate']))}")
+            print(f"  {describe_gate(GateRecord.model_validate(event['gate']))}")
 
 
 @app.command()
@@ -127,7 +127,7 @@ def gate(
 
     rules = set_gate(
         registry, catalog, margin=margin, slice_margin=slice_margin, max_seconds=max_seconds, review=review,
-        who=_get_user(who), why=why,
+        who=get_user(who), why=why,
     )  # fmt: skip
     print(
         f"the gate compares with {rules.catalog}: macro-F1 within {rules.margin:g}, locations and cell lines within "
@@ -153,16 +153,19 @@ def promote(
 
     with console.progress("gate") as progress:
         entry, found = promote_version(
-            registry, version, alias=alias, who=_get_user(who), why=why, override=override, progress=progress
+            registry, version, alias=alias, who=get_user(who), why=why, override=override, progress=progress
         )
     print(f"{alias} is {entry.version}")
     if found is not None:
-        print(_describe_gate(found))
+        print(describe_gate(found))
 
 
-def _describe_gate(found: GateRecord) -> str:
+def describe_gate(found: GateRecord) -> str:
     """Return what the gate found, in a line."""
-    head = "gate passed" if found.passed else f"gate overridden ({found.override}): {' '.join(found.reasons)}"
+    head = "gate passed"
+    if not found.passed:
+        how = "not passed" if found.override is None else f"overridden ({found.override})"
+        head = f"gate {how}: {' '.join(found.reasons)}"
     if found.gain is None or found.low is None:
         return head
     figures = f"macro-F1 {found.gain:+.3f}, at least {found.low:+.3f}, on {found.fields} fields"
@@ -172,14 +175,14 @@ def _describe_gate(found: GateRecord) -> str:
 @app.command()
 def rollback(registry: Folder, alias: Alias = "production", why: Why = "", who: Who = None) -> None:
     """Point an alias back to its previous version."""
-    entry = _open(registry).rollback(alias=alias, who=_get_user(who), why=why, check=_run_selftest)
+    entry = _open(registry).rollback(alias=alias, who=get_user(who), why=why, check=_run_selftest)
     print(f"{alias} is {entry.version}")
 
 
 @app.command()
 def retire(version: Version, registry: Folder, why: Why = "", who: Who = None) -> None:
     """Exclude a version from promotion; its folder is kept."""
-    print(f"{_open(registry).retire(version, who=_get_user(who), why=why).version} is retired")
+    print(f"{_open(registry).retire(version, who=get_user(who), why=why).version} is retired")
 
 
 def _open(folder: Path) -> Registry:
@@ -195,7 +198,8 @@ def _run_selftest(folder: Path) -> None:
     open_bundle(folder)
 
 
-def _get_user(given: str | None) -> str:
+def get_user(given: str | None) -> str:
+    """Return who acts: as given, or the user's name."""
     if given is not None:
         return given
     try:

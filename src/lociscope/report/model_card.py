@@ -6,6 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from lociscope.artifacts.card import describe_detector
+from lociscope.artifacts.retraining import find_retraining
 from lociscope.channels import CHANNELS
 from lociscope.labels import LABELS
 from lociscope.report.card_page import UNKNOWN, CardPage, Section, Table
@@ -72,6 +73,7 @@ def make_model_card(card: Card, sha256: str, metrics: Metrics | None = None) -> 
         Section("Input", [], Table(("", ""), _input_rows(card))),
         *_list_members(card.provenance),
         Section("Training", [], Table(("", ""), _training_rows(card.provenance))),
+        *_describe_retraining(card.provenance),
         Section(
             "Recorded scores",
             [] if card.metrics else ["The card records no score."],
@@ -153,6 +155,23 @@ def _training_rows(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
     names = dict.fromkeys(name for each in described for name in each)
     rows = [(name, "; ".join(dict.fromkeys(each[name] for each in described if name in each))) for name in names]
     return [("Trainings", str(len(parts))), *rows]
+
+
+def _describe_retraining(provenance: Mapping[str, Any]) -> list[Section]:
+    """Return the versions that a retrained model descends from, and the labels that were added last."""
+    found = find_retraining(provenance)
+    if found is None:
+        return []
+    text = (
+        f"Retrained with added labels; {found.relabelled} replace others. {found.left_out} fields were left out for the "
+        "frozen test."
+    )
+    rows = [
+        *(("Ancestor", each.version, "", each.sha256[:12]) for each in found.ancestors),
+        ("Base", found.base.catalog, str(found.base.fields), found.base.sha256[:12]),
+        *(("Labels", each.catalog, str(each.fields), each.sha256[:12]) for each in found.labels),
+    ]
+    return [Section("Retraining", [text], Table(("", "Name", "Fields", "SHA-256"), rows))]
 
 
 def _describe_training(provenance: Mapping[str, Any]) -> dict[str, str]:

@@ -15,6 +15,7 @@ import numpy as np
 from lociscope.artifacts.bundle import Bundle, Selftest, encode_reference, write_bundle
 from lociscope.artifacts.card import PREPROCESSING, Card, Decision, Score
 from lociscope.artifacts.folds import open_training
+from lociscope.artifacts.retraining import Retraining
 from lociscope.decide.intervals import bootstrap
 from lociscope.decide.locations import find_constant_threshold
 from lociscope.decide.metrics import lrap, macro_auc, macro_average_precision, macro_f1
@@ -250,6 +251,7 @@ def make_card(run: Run, runs: list[Run], name: str, licence: str, limits: str) -
     predictions = run.read_predictions()
     truth = to_multi_hot(run.find_labels(predictions.ids))
     threshold = find_constant_threshold(truth, predictions.probability)
+    retraining = Retraining.read(run.folder)
     return Card(
         name=name,
         version=version("lociscope"),
@@ -263,6 +265,7 @@ def make_card(run: Run, runs: list[Run], name: str, licence: str, limits: str) -
             "recipe": recipe.model_dump(by_alias=True),
             **environments[0].model_dump(by_alias=True, exclude={"schema_"}),
             **({"folds": [each.model_dump(by_alias=True) for each in environments]} if len(runs) > 1 else {}),
+            **({} if retraining is None else {"retraining": retraining.model_dump(by_alias=True)}),
         },
         limits=limits,
     )

@@ -9,6 +9,7 @@ import numpy as np
 
 from lociscope.artifacts.catalog import Catalog, hash_catalog
 from lociscope.artifacts.predictions import Predictions
+from lociscope.artifacts.retraining import exclude_marked, find_retraining
 from lociscope.decide.noninferiority import MIN_FIELDS, compare_candidate
 from lociscope.errors import Code, LociscopeError, UsageError
 from lociscope.images.discovery.sources import read_catalog_sources
@@ -144,6 +145,22 @@ def promote(
     return entry, found[-1] if found else None
 
 
+def judge(registry: AnyPath, version: str, *, progress: ProgressCallback = ignore_progress) -> GateRecord | None:
+    """Return what the gate finds about a version, without promoting it.
+
+    Returns:
+        None where the registry has no gate, or nothing is in production, or the version is.
+
+    Raises:
+        LociscopeError: The version does not exist, or the two versions cannot be compared.
+    """
+    models = Registry(as_path(registry))
+    folder, rules = models.entry(version).folder, read_gate(models.folder)
+    if rules is None or PRODUCTION not in models.state().aliases or models.find_promoted() == folder:
+        return None
+    return _compare(models, rules, open_bundle(folder), progress)
+
+
 def _judge(
     models: Registry, rules: GateRules, candidate: Predictor, progress: ProgressCallback, *, may_fail: bool
 ) -> GateRecord:
@@ -182,7 +199,7 @@ def _compare(models: Registry, rules: GateRules, candidate: Predictor, progress:
     )  # fmt: skip
     slices = [GateSlice(**each._asdict()) for each in result.slices]
     if rules.review is not None:
-        slices += _compare_reviewed(rules, [candidate, current], folder, progress)
+        slices += _compare_reviewed(rules, (candidate, current), folder, progress)
     seconds = _time(candidate, [sources[name] for name in ids[:TIMED]])
     reasons = _list_reasons(rules, result, slices, seconds, _find_lost_classes(candidate, current))
     return GateRecord(
@@ -235,12 +252,20 @@ def _to_rows(labels: Mapping[str, tuple[int, ...]], ids: Sequence[str]) -> np.nd
 def _compare_reviewed(
     rules: GateRules, predictors: Sequence[Predictor], folder: Path, progress: ProgressCallback
 ) -> list[GateSlice]:
-    """Compare the fields that reviewers have labelled, as one slice; none if they are too few."""
+    """Compare the fields that reviewers have labelled, as one slice; none if they are too few.
+
+    A field that one of the two was retrained with shows nothing about it, and is left out.
+    """
+    learned: set[str] = set()
+    for each in predictors:
+        found = find_retraining(each.bundle.card.provenance)
+        learned.update([] if found is None else found.added)
     with open_review(str(rules.review)) as store:
         items = {item.number: item for item in store.items()}
         agreed = {
             items[each.item].id: each.labels for each in find_consensus(store.answers()) if each.labels is not None
         }
+    agreed = {name: agreed[name] for name in exclude_marked(agreed, learned)}
     if len(agreed) < MIN_FIELDS:
         return []
     sources = {item.id: item.source for item in items.values() if item.id in agreed}
