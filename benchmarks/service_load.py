@@ -4,7 +4,9 @@ Claims, on an otherwise idle machine with two cores, the service on one and the 
 saturation it predicts at least 0.85 times as many fields/s as the predictor does directly from the same PNG files; one
 request takes at most 10 ms more; at 0.5, 1, 2 and 10 times its capacity memory stays flat, refusals come at once, and
 latency is back within 10 s; 64 clients each get their own field's answer; hostile requests never end in a 5xx other
-than 503; `kill -9` loses and doubles no field of a job; the first paint of the page comes within 0.5 s, and the page
+than 503; promotions and rollbacks at 0.8 times its capacity,
+while a candidate answers a fifth of the fields, drop no request and answer none wrongly; `kill -9` loses and doubles no
+field of a job; the first paint of the page comes within 0.5 s, and the page
 weighs at most 200 kB. The direct prediction and the service alternate.
 
     python benchmarks/service_load.py [--seconds 60] [--rounds 10] [--hostile 500] [--jobs 50] [PART …]
@@ -34,13 +36,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 
+from lociscope.artifacts.bundle import read_bundle, write_bundle
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.images.discovery.sources import find_fields
 from lociscope.images.io.read import read_field
 from lociscope.images.io.write import write_planes
+from lociscope.labels import N_LABELS
 from lociscope.predict.predictor import Predictor, open_bundle
+from lociscope.registry.model_registry import CANDIDATE, Registry
 from lociscope.service.jobs.database import open_database
 from lociscope.service.jobs.store import JobStore
 from lociscope.simulate import simulate_field
@@ -49,7 +55,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 FIELDS, SIZE = 8, 256
-PARTS = ("latency", "overload", "clients", "hostile", "kills", "page")
+PARTS = ("latency", "overload", "clients", "hostile", "switch", "kills", "page")
 RATES = (0.5, 1, 2, 10)
 TIMEOUT = 120.0
 CORES = sorted(os.sched_getaffinity(0))
@@ -266,6 +272,66 @@ def attack(process: int, port: int, body: bytes, number: int) -> dict[str, Any]:
     return {"statuses": dict(statuses), "faults": faults, "MiB grown": round(resident(process) - before, 1)}
 
 
+def make_registry(folder: Path) -> Registry:
+    """A registry of the shipped bundle and of one that reports other locations; the first is in production."""
+    bundle = read_bundle()
+    decide = msgspec.structs.replace(bundle.card.decide, thresholds=(0.6,) * N_LABELS)
+    card = msgspec.structs.replace(bundle.card, name="other", decide=decide)
+    write_bundle(folder / "other", card, bundle.model, bundle.selftest, {}, [each.folder for each in bundle.members])
+    registry = Registry(folder / "registry")
+    for path in (bundle.folder, folder / "other"):
+        registry.add(path, who="bench", why="")
+    registry.promote(bundle.card.name, who="bench", why="")
+    registry.promote("other", alias=CANDIDATE, who="bench", why="")
+    return registry
+
+
+def switch(place: Path, bodies: dict[str, bytes], fields: Path, seconds: float) -> dict[str, Any]:
+    """Promote and roll back at 0.8 times the capacity while a candidate answers a fifth; count dropped and wrong."""
+    registry = make_registry(place)
+    truth = {
+        (each.sha256, source.id): [*predictor.predict(source).predicted[0]]
+        for each in registry.entries()
+        for predictor in [open_bundle(each.folder, 1)]
+        for source in find_fields([fields])[0]
+    }
+    names, seen, switches = [*bodies], Counter[str](), 0
+
+    def one(number: int) -> str:
+        name = names[number % len(names)]
+        try:
+            status, data = ask(port, bodies[name])
+        except (OSError, http.client.HTTPException) as error:
+            return f"dropped: {error}"
+        if status != 200:
+            return f"dropped: {status}"
+        said = json.loads(data)
+        right = said["id"] == name and said["predicted"] == truth[said["bundle"]["sha256"], name]
+        return said["bundle"]["name"] if right else "wrong"
+
+    with serving(place / "store", "--registry", str(registry.folder), "--candidate", "0.2") as (_, port):
+        time_requests(port, list(bodies.values()))
+        rate = 0.8 * statistics.median(saturate(port, list(bodies.values())) for _ in range(3))
+        number, began = int(rate * seconds), time.perf_counter()
+        with ThreadPoolExecutor(32) as pool:
+            waiting = []
+            for each in range(number):
+                time.sleep(max(0.0, began + each / rate - time.perf_counter()))
+                waiting.append(pool.submit(one, each))
+                if (each + 1) * 10 // number > switches and switches < 9:
+                    switches += 1
+                    if switches % 2:
+                        registry.promote("other", who="bench", why="")
+                    else:
+                        registry.rollback(who="bench", why="")
+            seen.update(each.result() for each in waiting)
+    dropped = sum(n for outcome, n in seen.items() if outcome.startswith("dropped"))
+    return {
+        "requests": number, "a second": round(rate, 1), "switches": switches, "dropped": dropped,
+        "wrong": seen["wrong"], "answered by": {name: n for name, n in seen.items() if ":" not in name},
+    }  # fmt: skip
+
+
 def kill_jobs(folder: Path, archive: bytes, fields: int, number: int) -> dict[str, int]:
     """Kill the service at random moments while it predicts jobs; return lost and doubled fields."""
     jobs: list[str] = []
@@ -353,6 +419,8 @@ def measure(place: Path, asked: argparse.Namespace) -> dict[str, Any]:
             found["hostile"] = attack(process.pid, port, some[0], asked.hostile)
         if "page" in asked.parts:
             found["page"] = measure_page(port)
+    if "switch" in asked.parts:
+        found["switch"] = switch(place / "switched", bodies, folder, asked.seconds)
     if "kills" in asked.parts:
         found["kills"] = kill_jobs(place / "killed", pack(list(files.values())[:3]), 3, asked.jobs)
     return found

@@ -180,6 +180,18 @@ def rollback(registry: Folder, alias: Alias = "production", why: Why = "", who: 
 
 
 @app.command()
+def withdraw(
+    registry: Folder,
+    alias: Annotated[str, typer.Option(help="The alias to remove; not `production`.")] = "candidate",
+    why: Why = "",
+    who: Who = None,
+) -> None:
+    """Remove an alias, such as that of a candidate; its versions stay."""
+    _open(registry).withdraw(alias, who=get_user(who), why=why)
+    print(f"{alias} is withdrawn")
+
+
+@app.command()
 def retire(version: Version, registry: Folder, why: Why = "", who: Who = None) -> None:
     """Exclude a version from promotion; its folder is kept."""
     print(f"{_open(registry).retire(version, who=get_user(who), why=why).version} is retired")

@@ -100,6 +100,17 @@ def serve(
     reviewers: Annotated[
         int, typer.Option(min=1, max=20, envvar="LOCISCOPE_REVIEWERS", help="Reviewers that each field needs.")
     ] = 1,
+    candidate: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            envvar="LOCISCOPE_CANDIDATE",
+            metavar="SHARE",
+            help="Compare the registry's alias 'candidate' with production, and let it answer this share of the "
+            "fields; 0 for none.",
+        ),
+    ] = None,
 ) -> None:
     """Serve a page for uploads, and the same over HTTP. SIGTERM, SIGHUP and Ctrl-C finish current predictions."""
     require_modules("fastapi", "uvicorn", "jinja2", "python_multipart", "prometheus_client", "sqlalchemy")
@@ -133,6 +144,7 @@ def serve(
         job_workers=job_workers,
         review=review,
         reviewers=reviewers,
+        candidate=candidate,
     )
     app = create_app(settings)
     card = app.state.service.model.predictor.bundle.card

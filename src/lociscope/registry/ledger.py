@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from lociscope.errors import Code, LociscopeError
+from lociscope.errors import Code, LociscopeError, suggest
 from lociscope.registry.gate import GateRecord
 from lociscope.storage.atomic import atomic_write
 from lociscope.storage.file_errors import unreadable_error, unwritable_error
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 SCHEMA = 2
 """Version of `registry.json`. Version 1 had no gate."""
-Action = Literal["add", "promote", "rollback", "retire", "gate"]
+_LEAST_PREFIX = 4
+Action = Literal["add", "promote", "rollback", "retire", "gate", "withdraw"]
 
 
 class Event(BaseModel):
@@ -148,6 +149,42 @@ def make_event(
     """Make an entry of the history, with the current time as ISO 8601 in UTC."""
     when = datetime.now(UTC).isoformat(timespec="seconds")
     return Event(action=action, version=version, alias=alias, before=before, who=who, why=why, when=when, gate=gate)
+
+
+def resolve_version(state: State, given: str, folder: Path) -> str:
+    """Return the version that a name, a prefix of a name or of a sha256, or an alias means.
+
+    Args:
+        state: The registry.
+        given: What names it.
+        folder: The registry, for error messages.
+
+    Raises:
+        LociscopeError: No version, or several match.
+    """
+    if given in state.versions:
+        return given
+    if given in state.aliases:
+        return state.aliases[given][-1]
+    if not state.versions:
+        raise LociscopeError(
+            f"Registry '{folder}' holds no bundle. Add one with `lociscope models add`.",
+            code=Code.NOTHING_FOUND,
+        )
+    by_hash = given if len(given) >= _LEAST_PREFIX else None
+    found = [
+        version
+        for version, sha256 in state.versions.items()
+        if (given and version.startswith(given)) or (by_hash and sha256.startswith(by_hash))
+    ]
+    if len(found) > 1:
+        raise LociscopeError(
+            f"{given!r} may be {' or '.join(found[:3])}. Give more of its name.", code=Code.INVALID_VALUE
+        )
+    if not found:
+        remedy = suggest(given, {*(version.rpartition("-")[0] for version in state.versions), *state.aliases})
+        raise LociscopeError(f"Registry '{folder}' has no version {given[:80]!r}.{remedy}", code=Code.UNKNOWN_NAME)
+    return found[0]
 
 
 def _mark(stat: os.stat_result) -> tuple[int, ...]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from lociscope.artifacts.bundle import MANIFEST, read_bundle
 from lociscope.errors import Code, LociscopeError, suggest
 from lociscope.registry.gate import GateRecord, PromotionRefusedError
-from lociscope.registry.ledger import Event, Ledger, State, make_event
+from lociscope.registry.ledger import Event, Ledger, State, make_event, resolve_version
 from lociscope.storage.atomic import atomic_write
 
 if TYPE_CHECKING:
@@ -25,9 +25,11 @@ if TYPE_CHECKING:
 PRODUCTION = "production"
 """The alias that `lociscope serve --registry` serves."""
 
+CANDIDATE = "candidate"
+"""The alias that `lociscope serve --candidate` compares with production."""
+
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _SHORT = 8
-_LEAST_PREFIX = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,7 @@ class Registry:
             LociscopeError: No version, or several match.
         """
         entries = {entry.version: entry for entry in self.entries()}
-        return entries[self._resolve(self.state(), version)]
+        return entries[resolve_version(self.state(), version, self.folder)]
 
     def path(self, alias: str = PRODUCTION) -> Path:
         """Return the folder of the bundle that an alias names now.
@@ -178,7 +180,7 @@ class Registry:
                 code=Code.INVALID_VALUE,
             )
         with self._ledger.edit() as state:
-            resolved = self._resolve(state, version)
+            resolved = resolve_version(state, version, self.folder)
             if resolved in state.retired:
                 raise LociscopeError(
                     f"'{resolved}' is retired. Add it again before you promote it.", code=Code.CONFLICT
@@ -222,6 +224,23 @@ class Registry:
             self._ledger.write(state, event, aliases=state.aliases | {alias: stack})
         return self.entry(stack[-1])
 
+    def withdraw(self, alias: str, *, who: str, why: str) -> None:
+        """Remove an alias; its versions stay.
+
+        Raises:
+            LociscopeError: The alias does not exist, or is `production`.
+        """
+        if alias == PRODUCTION:
+            raise LociscopeError(
+                f"Alias '{PRODUCTION}' is what services serve. Promote another version, or roll back.",
+                code=Code.CONFLICT,
+            )
+        with self._ledger.edit() as state:
+            current = self._current(state, alias)
+            event = make_event("withdraw", current, who, why, alias=alias)
+            aliases = {name: versions for name, versions in state.aliases.items() if name != alias}
+            self._ledger.write(state, event, aliases=aliases)
+
     def retire(self, version: str, *, who: str, why: str) -> Entry:
         """Exclude a version from promotion and rollback; its folder is kept.
 
@@ -229,7 +248,7 @@ class Registry:
             LociscopeError: The version does not exist, or an alias names it.
         """
         with self._ledger.edit() as state:
-            resolved = self._resolve(state, version)
+            resolved = resolve_version(state, version, self.folder)
             if aliases := state.find_aliases(resolved):
                 raise LociscopeError(
                     f"'{resolved}' is in use as '{aliases[0]}'. Promote another version to '{aliases[0]}' first.",
@@ -255,33 +274,6 @@ class Registry:
                 f"Registry '{self.folder}' has no alias {alias[:80]!r}.{known}", code=Code.UNKNOWN_NAME
             )
         return state.aliases[alias][-1]
-
-    def _resolve(self, state: State, given: str) -> str:
-        if given in state.versions:
-            return given
-        if given in state.aliases:
-            return state.aliases[given][-1]
-        if not state.versions:
-            raise LociscopeError(
-                f"Registry '{self.folder}' holds no bundle. Add one with `lociscope models add`.",
-                code=Code.NOTHING_FOUND,
-            )
-        by_hash = given if len(given) >= _LEAST_PREFIX else None
-        found = [
-            version
-            for version, sha256 in state.versions.items()
-            if (given and version.startswith(given)) or (by_hash and sha256.startswith(by_hash))
-        ]
-        if len(found) > 1:
-            raise LociscopeError(
-                f"{given!r} may be {' or '.join(found[:3])}. Give more of its name.", code=Code.INVALID_VALUE
-            )
-        if not found:
-            remedy = suggest(given, {*(version.rpartition("-")[0] for version in state.versions), *state.aliases})
-            raise LociscopeError(
-                f"Registry '{self.folder}' has no version {given[:80]!r}.{remedy}", code=Code.UNKNOWN_NAME
-            )
-        return found[0]
 
     def _check(self, version: str, alias: str, check: Callable[[Path], object] | None) -> object:
         try:

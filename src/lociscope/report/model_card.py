@@ -163,8 +163,8 @@ def _describe_retraining(provenance: Mapping[str, Any]) -> list[Section]:
     if found is None:
         return []
     text = (
-        f"Retrained with added labels; {found.relabelled} replace others. {found.left_out} fields were left out for the "
-        "frozen test."
+        f"Retrained with added labels; {found.relabelled} replace others. {found.left_out} fields were left out: the "
+        "frozen test has them."
     )
     rows = [
         *(("Ancestor", each.version, "", each.sha256[:12]) for each in found.ancestors),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from lociscope.artifacts.bundle import Bundle
 from lociscope.artifacts.predictions import Predictions
 from lociscope.images.discovery.sources import FieldSource
+from lociscope.images.field import Field as ImageField
 from lociscope.images.io.read import read_field
 from lociscope.labels import COMPARTMENTS, LABELS, N_LABELS, to_nullable
 from lociscope.predict.predictor import Predictor, PreparedField
@@ -104,7 +105,12 @@ class FieldResult(NamedTuple):
 
 
 def predict_field(
-    source: FieldSource, predictor: Predictor, *, with_picture: bool, embeddings: bool = False
+    source: FieldSource,
+    predictor: Predictor,
+    *,
+    with_picture: bool,
+    embeddings: bool = False,
+    offer: Callable[[ImageField, Predictions, str], None] | None = None,
 ) -> FieldResult:
     """Read and predict a field.
 
@@ -113,6 +119,7 @@ def predict_field(
         predictor: The open bundle.
         with_picture: Whether to return a picture.
         embeddings: Whether to return the embedding, if the model has one.
+        offer: Called with the field, its predictions and the sha256 of the bundle, to compare with a candidate.
 
     Raises:
         LociscopeError: The field cannot be read, or its pixel size is impossible.
@@ -121,6 +128,8 @@ def predict_field(
     prepared = predictor.prepare(field)
     predictions = predictor.run([prepared], embeddings=embeddings and "embedding" in predictor.engine.outputs)
     answer = make_answer(predictions, ModelFacts.from_bundle(predictor.bundle))
+    if offer is not None:
+        offer(field, predictions, predictor.bundle.sha256)
     return FieldResult(answer, predictions, prepared, make_picture(field) if with_picture else None)
 
 

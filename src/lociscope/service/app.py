@@ -18,10 +18,13 @@ from starlette.staticfiles import StaticFiles
 
 from lociscope.artifacts.predictions import Predictions
 from lociscope.errors import Code, LociscopeError
+from lociscope.images.field import Field
 from lociscope.predict.predictor import PreparedField
 from lociscope.prediction_log.log import open_log
 from lociscope.prediction_log.writer import HURRY_SECONDS, LogWriter
 from lociscope.review.store import open_review
+from lociscope.service.candidate import create_candidate
+from lociscope.service.candidate_routes import router as candidate_router
 from lociscope.service.error_responses import choose_status, error_response
 from lociscope.service.inference import router as inference_router
 from lociscope.service.jobs.database import open_database
@@ -32,7 +35,7 @@ from lociscope.service.jobs.service import JobService
 from lociscope.service.jobs.store import JobStore
 from lociscope.service.keys import KeyStore
 from lociscope.service.metrics import Metrics
-from lociscope.service.model_holder import create_model_holder
+from lociscope.service.model_holder import create_model_holder, share_cores
 from lociscope.service.review_routes import correct_router
 from lociscope.service.review_routes import router as review_router
 from lociscope.service.routes import router
@@ -86,7 +89,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         servers=[{"url": settings.root_path or "."}],  # without one, relative to the description itself
         description="Predicts where in the cell a protein is, from four-channel fluorescence fields.",
     )  # fmt: skip
-    state = AppState(settings, model, pool, views, metrics, log, log_writer, review=review)
+    candidate = None
+    if settings.candidate is not None and settings.registry is not None:
+        threads, share = share_cores(settings.workers), settings.candidate
+        candidate = create_candidate(settings.registry, model, share, threads, metrics.count_comparison)
+    state = AppState(settings, model, pool, views, metrics, log, log_writer, review=review, candidate=candidate)
     if database is not None and settings.store is not None:
         state = _add_jobs(state, JobService(JobStore(database), settings))
     app.state.service = state
@@ -94,6 +101,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(router)
     app.include_router(views_router)
     app.include_router(inference_router)
+    if state.candidate is not None:
+        app.include_router(candidate_router)
     if state.jobs is not None:
         app.include_router(jobs_router)
         app.include_router(fields_router)
@@ -120,9 +129,11 @@ def add_error_handlers(app: FastAPI) -> None:
 def _add_jobs(state: AppState, jobs: JobService) -> AppState:
     """Return the state of an application that also predicts jobs."""
 
-    def report(predictions: Predictions, prepared: PreparedField, bundle: str) -> None:
+    def report(field: Field, predictions: Predictions, prepared: PreparedField, bundle: str) -> None:
         state.metrics.count_predictions(predictions)
         state.log_writer.add(predictions, prepared.statistics[None], bundle=bundle)
+        if state.candidate is not None:
+            state.candidate.offer(field, predictions, bundle)
 
     runner = JobRunner(jobs, state.model, state.pool, state.settings.job_workers, report)
     state.metrics.watch_jobs(jobs.store, runner, state.settings.max_stored_bytes)
@@ -134,6 +145,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     state: AppState = app.state.service
     if state.settings.registry is not None:
         state.model.start()
+    if state.candidate is not None:
+        state.candidate.start()
     if state.runner is not None:
         state.runner.start()
     yield
@@ -141,6 +154,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     state.views.close()
     if state.runner is not None:
         state.runner.stop()
+    if state.candidate is not None:
+        state.candidate.stop()
     state.model.stop()
     state.log_writer.close(HURRY_SECONDS)
     if state.log_writer.unlogged:

@@ -46,6 +46,10 @@ class Metrics:
         self._unlogged = Counter(
             "lociscope_unlogged", "Predictions that could not be written to the log.", registry=self._registry
         )
+        self._compared = Counter(
+            "lociscope_compared", "Fields compared with the candidate, by outcome.", ("outcome",),
+            registry=self._registry,
+        )  # fmt: skip
         self._bundle = Gauge(
             "lociscope_bundle", "1 for the bundle in use.", ("name", "version", "sha256"),
             registry=self._registry,
@@ -76,6 +80,10 @@ class Metrics:
             self._fields.labels(status).inc()
             for number in numbers:
                 self._locations.labels(LABELS[number]).inc()
+
+    def count_comparison(self, outcome: str) -> None:
+        """Count a field that was compared with the candidate: same, different, skipped or failed."""
+        self._compared.labels(outcome).inc()
 
     def watch_jobs(self, store: JobStore, runner: JobRunner, max_bytes: int) -> None:
         """Report the waiting fields and the kept bytes of jobs, and whether their database can be used."""

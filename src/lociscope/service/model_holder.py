@@ -124,6 +124,11 @@ class ModelHolder:
             self.refresh()
 
 
+def share_cores(workers: int) -> int:
+    """Return the number of threads of each of so many calls of the network at once."""
+    return max(1, (os.cpu_count() or 1) // workers)
+
+
 def create_model_holder(bundle: Path | None, registry: Path | None, workers: int) -> ModelHolder:
     """Return the holder of the model to serve.
 
@@ -135,7 +140,7 @@ def create_model_holder(bundle: Path | None, registry: Path | None, workers: int
     Raises:
         LociscopeError: The bundle or registry does not exist, or the bundle fails its self-test.
     """
-    threads = max(1, (os.cpu_count() or 1) // workers)
+    threads = share_cores(workers)
     if registry is None:
         folder = DEFAULT_BUNDLE if bundle is None else bundle
         return ModelHolder(lambda: folder, threads)

@@ -33,6 +33,7 @@ def render(template: str, request: Request, **values: object) -> str:
         "examples": examples(),
         "has_jobs": state.jobs is not None,
         "has_review": state.review is not None,
+        "has_candidate": state.candidate is not None,
         "accepts_fields": state.board is None,
         "keep_days": state.settings.keep_days,
         "max_bytes": state.settings.max_bytes if state.jobs is None else state.settings.max_job_bytes,

@@ -214,7 +214,14 @@ def _predict_upload(form: FormData, state: AppState, with_picture: bool) -> Fiel
     files = [UploadedFile(each.filename, each.file) for _, each in form.multi_items() if isinstance(each, UploadFile)]
     with store_files(files) as folder:
         source = find_field(folder, parse_rules(**texts))
-        return predict_field(source, state.model.predictor, with_picture=with_picture, embeddings=state.log is not None)
+        candidate = state.candidate
+        return predict_field(
+            source,
+            state.model.predictor if candidate is None else candidate.choose(source.id),
+            with_picture=with_picture,
+            embeddings=state.log is not None,
+            offer=None if candidate is None else candidate.offer,
+        )
 
 
 async def _respond(request: Request, state: AppState, outcome: FieldResult, shown: Example | None) -> Response:

@@ -50,6 +50,8 @@ class Settings(BaseModel):
         job_workers: Number of threads that predict the fields of jobs; 0 leaves them to other processes.
         review: The review that the service shows, a path (SQLite) or an SQLAlchemy URL; None for no review.
         reviewers: How many reviewers each field needs.
+        candidate: Share of the fields that the registry's alias `candidate` answers, 0–1, while it is compared with
+            production; None for no candidate.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -78,6 +80,7 @@ class Settings(BaseModel):
     job_workers: int = Field(1, ge=0)
     review: str | None = None
     reviewers: int = Field(1, ge=1, le=20)
+    candidate: float | None = Field(None, ge=0, le=1)
 
     @property
     def database_url(self) -> str | None:
@@ -116,6 +119,11 @@ class Settings(BaseModel):
         if self.bundle is not None and self.registry is not None:
             raise UsageError(
                 "Both `bundle` and `registry` name a model to serve. Pass one of them.", code=Code.INVALID_VALUE
+            )
+        if self.candidate is not None and self.registry is None:
+            raise UsageError(
+                "`candidate` needs a registry, whose alias 'candidate' names the version. Pass `registry`.",
+                code=Code.INVALID_VALUE,
             )
         key = self.api_key.get_secret_value() if self.api_key else ""
         if key and len(key) < MIN_KEY_LENGTH:

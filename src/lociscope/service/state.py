@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from lociscope.prediction_log.log import PredictionLog
     from lociscope.prediction_log.writer import LogWriter
     from lociscope.review.store import ReviewStore
+    from lociscope.service.candidate import Candidate
     from lociscope.service.jobs.runner import JobRunner
     from lociscope.service.jobs.service import JobService
     from lociscope.service.metrics import Metrics
@@ -35,6 +36,7 @@ class AppState:
         jobs: The jobs; None for a service that keeps nothing.
         runner: Predicts them; None where there are none.
         review: The review; None where there is none.
+        candidate: The candidate, which is compared with `model`; None for a service that takes none.
         board: The run of a microscope that the application shows instead of accepting fields; None for a service.
     """
 
@@ -48,6 +50,7 @@ class AppState:
     jobs: JobService | None = None
     runner: JobRunner | None = None
     review: ReviewStore | None = None
+    candidate: Candidate | None = None
     board: Board | None = None
 
 

@@ -58,7 +58,7 @@ class JobRunner:
         model: The predictor in use.
         pool: Knows whether people wait for predictions.
         workers: Number of threads.
-        report: Called with the prediction of each field, the prepared field and the bundle, once it is stored.
+        report: Called with each field, its prediction, the prepared field and the bundle, once it is stored.
         renew_seconds: Seconds between two renewals of the claims.
     """
 
@@ -68,7 +68,7 @@ class JobRunner:
         model: ModelHolder,
         pool: WorkerPool,
         workers: int,
-        report: Callable[[Predictions, PreparedField, str], None],
+        report: Callable[[Field, Predictions, PreparedField, str], None],
         renew_seconds: float = 5.0,
     ) -> None:
         self._jobs = jobs
@@ -152,11 +152,11 @@ class JobRunner:
 
     def _predict(self, worker: str, field: JobField) -> None:
         self._let_others_first()
-        outcome, predictions, prepared = self._run(field)
-        if self._jobs.store.finish(worker, field.job, [outcome]) and predictions is not None and prepared is not None:
-            self._report(predictions, prepared, outcome.bundle)
+        outcome, found = self._run(field)
+        if self._jobs.store.finish(worker, field.job, [outcome]) and found is not None:
+            self._report(*found, outcome.bundle)
 
-    def _run(self, field: JobField) -> tuple[FieldOutcome, Predictions | None, PreparedField | None]:
+    def _run(self, field: JobField) -> tuple[FieldOutcome, tuple[Field, Predictions, PreparedField] | None]:
         """Read and predict a field; whatever is wrong with it is its outcome."""
         folder = self._jobs.files(field.job)
         predictor = self._model.predictor
@@ -165,17 +165,17 @@ class JobRunner:
             prepared = predictor.prepare(pixels)
             predictions = predictor.run([prepared], embeddings="embedding" in predictor.engine.outputs)
         except LociscopeError as error:
-            return FieldOutcome(field.number, code=error.code, reason=remove_paths(str(error), folder)), None, None
+            return FieldOutcome(field.number, code=error.code, reason=remove_paths(str(error), folder)), None
         except MemoryError:
             reason = f"Field '{field.id}' does not fit into the memory of this machine."
-            return FieldOutcome(field.number, code=Code.OUT_OF_MEMORY, reason=reason), None, None
+            return FieldOutcome(field.number, code=Code.OUT_OF_MEMORY, reason=reason), None
         except Exception:
             number = secrets.token_hex(4)
             logger.exception("error %s at field %d of job %s…", number, field.number, field.job[:6])
             reason = f"The service has failed, not your files. The failure is logged as error {number}."
-            return FieldOutcome(field.number, code=Code.INTERNAL, reason=reason), None, None
+            return FieldOutcome(field.number, code=Code.INTERNAL, reason=reason), None
         self._jobs.pictures(field.job).keep(thumbnail_name(field.number), render_thumbnail(pixels))
-        return _to_outcome(field.number, pixels, predictions, predictor.bundle), predictions, prepared
+        return _to_outcome(field.number, pixels, predictions, predictor.bundle), (pixels, predictions, prepared)
 
     def _let_others_first(self) -> None:
         ends = monotonic() + COURTESY_SECONDS
