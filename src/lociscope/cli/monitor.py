@@ -81,11 +81,17 @@ def check(
         float, typer.Option("--level", min=0.0001, max=0.5, help="Chance of an alarm if nothing has changed.")
     ] = 0.05,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write a page, .html.")] = None,
+    alarm: Annotated[
+        str | None,
+        typer.Option("--alarm", envvar="LOCISCOPE_ALARM", metavar="URL|COMMAND", help="Where to send a drift as JSON."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole report as JSON.")] = False,
 ) -> None:
     """Compare a window of predictions with a reference; exit 4 if they drifted, 5 if not all could be checked."""
+    from lociscope.monitor.alarm import check_target, send_alarm
     from lociscope.workflows.monitor import check_drift
 
+    target = None if alarm is None else check_target(alarm)
     report = check_drift(
         predictions,
         log=log,
@@ -109,6 +115,8 @@ def check(
     else:
         _print_report(report, texts, output)
     if report.drifted:
+        if target is not None:
+            send_alarm(target, report)
         raise typer.Exit(Exit.CHECK_FAILED)
     if report.not_checked:
         raise typer.Exit(Exit.NOT_CHECKED)

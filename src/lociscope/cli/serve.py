@@ -111,11 +111,57 @@ def serve(
             "fields; 0 for none.",
         ),
     ] = None,
+    monitor: Annotated[
+        int | None,
+        typer.Option(
+            min=20,
+            max=100_000,
+            envvar="LOCISCOPE_MONITOR",
+            metavar="FIELDS",
+            help="Compare so many predicted fields at a time with a reference, for drift.",
+        ),
+    ] = None,
+    reference: Annotated[
+        str | None,
+        typer.Option(
+            envvar="LOCISCOPE_MONITOR_REFERENCE",
+            metavar="P|BUNDLE|URL",
+            help="The reference of --monitor: Predictions, a bundle or a log; by default that of the bundle.",
+        ),
+    ] = None,
+    level: Annotated[
+        float,
+        typer.Option(
+            min=0.0001,
+            max=0.5,
+            envvar="LOCISCOPE_MONITOR_LEVEL",
+            help="Chance of an alarm for each window of --monitor if nothing has changed.",
+        ),
+    ] = 0.01,
+    group: Annotated[
+        str | None,
+        typer.Option(
+            envvar="LOCISCOPE_MONITOR_GROUP",
+            metavar="REGEX",
+            help="What the ids of one plate or specimen share; such fields count as one for --monitor.",
+        ),
+    ] = None,
+    alarm: Annotated[
+        str | None,
+        typer.Option(
+            envvar="LOCISCOPE_ALARM",
+            metavar="URL|COMMAND",
+            help="Where --monitor sends a report as JSON when drift begins or ends: an address, or a command.",
+        ),
+    ] = None,
 ) -> None:
     """Serve a page for uploads, and the same over HTTP. SIGTERM, SIGHUP and Ctrl-C finish current predictions."""
     require_modules("fastapi", "uvicorn", "jinja2", "python_multipart", "prometheus_client", "sqlalchemy")
+    if monitor is not None:
+        require_modules("scipy", extra="monitor")
     from pydantic import SecretStr
 
+    from lociscope.monitor.alarm import check_target
     from lociscope.service.app import create_app
     from lociscope.service.server import serve as serve_app
     from lociscope.service.settings import Settings
@@ -145,6 +191,11 @@ def serve(
         review=review,
         reviewers=reviewers,
         candidate=candidate,
+        monitor=monitor,
+        reference=reference,
+        level=level,
+        group=group,
+        alarm=None if alarm is None else check_target(alarm),
     )
     app = create_app(settings)
     card = app.state.service.model.predictor.bundle.card
@@ -159,8 +210,8 @@ def find_store(path: str | Path | None) -> Path:
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "lociscope"
 
 
-def require_modules(*modules: str) -> None:
-    """Raise a MissingExtraError unless the libraries of the extra are installed.
+def require_modules(*modules: str, extra: str = "serve") -> None:
+    """Raise a MissingExtraError unless the libraries of an extra are installed.
 
     Raises:
         MissingExtraError: One of them is not installed.
@@ -168,4 +219,4 @@ def require_modules(*modules: str) -> None:
     from importlib.util import find_spec
 
     if not all(find_spec(module) for module in modules):
-        raise MissingExtraError("Serving", "serve")
+        raise MissingExtraError("Monitoring" if extra == "monitor" else "Serving", extra)

@@ -25,6 +25,7 @@ from lociscope.prediction_log.writer import HURRY_SECONDS, LogWriter
 from lociscope.review.store import open_review
 from lociscope.service.candidate import create_candidate
 from lociscope.service.candidate_routes import router as candidate_router
+from lociscope.service.drift_watch import create_drift_watch
 from lociscope.service.error_responses import choose_status, error_response
 from lociscope.service.inference import router as inference_router
 from lociscope.service.jobs.database import open_database
@@ -93,7 +94,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     if settings.candidate is not None and settings.registry is not None:
         threads, share = share_cores(settings.workers), settings.candidate
         candidate = create_candidate(settings.registry, model, share, threads, metrics.count_comparison)
-    state = AppState(settings, model, pool, views, metrics, log, log_writer, review=review, candidate=candidate)
+    drift = None
+    if settings.monitor is not None:
+        drift = create_drift_watch(settings, settings.monitor, metrics.count_window, metrics.count_alarm)
+        drift.read_reference(model.predictor.bundle.sha256)  # reports now that there is none
+    state = AppState(
+        settings, model, pool, views, metrics, log, log_writer, review=review, candidate=candidate, drift=drift
+    )
     if database is not None and settings.store is not None:
         state = _add_jobs(state, JobService(JobStore(database), settings))
     app.state.service = state
@@ -131,7 +138,7 @@ def _add_jobs(state: AppState, jobs: JobService) -> AppState:
 
     def report(field: Field, predictions: Predictions, prepared: PreparedField, bundle: str) -> None:
         state.metrics.count_predictions(predictions)
-        state.log_writer.add(predictions, prepared.statistics[None], bundle=bundle)
+        state.record(predictions, prepared.statistics[None], bundle)
         if state.candidate is not None:
             state.candidate.offer(field, predictions, bundle)
 
@@ -145,8 +152,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     state: AppState = app.state.service
     if state.settings.registry is not None:
         state.model.start()
-    if state.candidate is not None:
-        state.candidate.start()
+    for watch in (state.candidate, state.drift):
+        if watch is not None:
+            watch.start()
     if state.runner is not None:
         state.runner.start()
     yield
@@ -154,8 +162,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     state.views.close()
     if state.runner is not None:
         state.runner.stop()
-    if state.candidate is not None:
-        state.candidate.stop()
+    for watch in (state.candidate, state.drift):
+        if watch is not None:
+            watch.stop()
     state.model.stop()
     state.log_writer.close(HURRY_SECONDS)
     if state.log_writer.unlogged:

@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 
 from lociscope.labels import LABELS
 from lociscope.prediction_log.log_errors import LogError
+from lociscope.service.drift_metrics import DriftMetrics
 
 if TYPE_CHECKING:
     from starlette.types import Scope
@@ -50,6 +51,8 @@ class Metrics:
             "lociscope_compared", "Fields compared with the candidate, by outcome.", ("outcome",),
             registry=self._registry,
         )  # fmt: skip
+        drift = DriftMetrics(self._registry)
+        self.count_window, self.count_alarm = drift.count_window, drift.count_alarm
         self._bundle = Gauge(
             "lociscope_bundle", "1 for the bundle in use.", ("name", "version", "sha256"),
             registry=self._registry,

@@ -219,7 +219,7 @@ def _predict_upload(form: FormData, state: AppState, with_picture: bool) -> Fiel
             source,
             state.model.predictor if candidate is None else candidate.choose(source.id),
             with_picture=with_picture,
-            embeddings=state.log is not None,
+            embeddings=state.wants_embeddings,
             offer=None if candidate is None else candidate.offer,
         )
 
@@ -227,8 +227,7 @@ def _predict_upload(form: FormData, state: AppState, with_picture: bool) -> Fiel
 async def _respond(request: Request, state: AppState, outcome: FieldResult, shown: Example | None) -> Response:
     state.metrics.count_field(outcome.answer)
     if shown is None:
-        bundle = outcome.answer.bundle.sha256
-        state.log_writer.add(outcome.predictions, outcome.prepared.statistics[None], bundle=bundle)
+        state.record(outcome.predictions, outcome.prepared.statistics[None], outcome.answer.bundle.sha256)
     if outcome.picture is None:
         return Response(outcome.answer.model_dump_json(), media_type="application/json")
     values = describe_answer(outcome.answer) | {"picture": outcome.picture, "example": shown}

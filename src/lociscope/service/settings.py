@@ -52,6 +52,11 @@ class Settings(BaseModel):
         reviewers: How many reviewers each field needs.
         candidate: Share of the fields that the registry's alias `candidate` answers, 0–1, while it is compared with
             production; None for no candidate.
+        monitor: Number of predicted fields that are compared with the reference together; None compares none.
+        reference: The reference: Predictions, a bundle or a log; None for that of the bundle that predicts.
+        level: The chance that a window of unchanged fields raises an alarm.
+        group: Regular expression for what the ids of one plate or specimen share; such fields count as one.
+        alarm: Where to send alarms: an address or a command; None for nowhere.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -81,6 +86,11 @@ class Settings(BaseModel):
     review: str | None = None
     reviewers: int = Field(1, ge=1, le=20)
     candidate: float | None = Field(None, ge=0, le=1)
+    monitor: int | None = Field(None, ge=20, le=100_000)
+    reference: str | None = None
+    level: float = Field(0.01, ge=0.0001, le=0.5)
+    group: str | None = None
+    alarm: str | None = None
 
     @property
     def database_url(self) -> str | None:
@@ -123,6 +133,11 @@ class Settings(BaseModel):
         if self.candidate is not None and self.registry is None:
             raise UsageError(
                 "`candidate` needs a registry, whose alias 'candidate' names the version. Pass `registry`.",
+                code=Code.INVALID_VALUE,
+            )
+        if self.monitor is None and (self.alarm or self.reference or self.group):
+            raise UsageError(
+                "`alarm`, `reference` and `group` need `monitor`, the number of fields that are compared together.",
                 code=Code.INVALID_VALUE,
             )
         key = self.api_key.get_secret_value() if self.api_key else ""

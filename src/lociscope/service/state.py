@@ -6,13 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import numpy as np
     from starlette.requests import Request
 
+    from lociscope.artifacts.predictions import Predictions
     from lociscope.microscope.board import Board
     from lociscope.prediction_log.log import PredictionLog
     from lociscope.prediction_log.writer import LogWriter
     from lociscope.review.store import ReviewStore
     from lociscope.service.candidate import Candidate
+    from lociscope.service.drift_watch import DriftWatch
     from lociscope.service.jobs.runner import JobRunner
     from lociscope.service.jobs.service import JobService
     from lociscope.service.metrics import Metrics
@@ -37,6 +40,7 @@ class AppState:
         runner: Predicts them; None where there are none.
         review: The review; None where there is none.
         candidate: The candidate, which is compared with `model`; None for a service that takes none.
+        drift: Compares the predicted fields with a reference; None for a service that does not.
         board: The run of a microscope that the application shows instead of accepting fields; None for a service.
     """
 
@@ -51,7 +55,25 @@ class AppState:
     runner: JobRunner | None = None
     review: ReviewStore | None = None
     candidate: Candidate | None = None
+    drift: DriftWatch | None = None
     board: Board | None = None
+
+    @property
+    def wants_embeddings(self) -> bool:
+        """Return whether anything uses the embeddings of predicted fields."""
+        return self.log is not None or self.drift is not None
+
+    def record(self, predictions: Predictions, statistics: np.ndarray, bundle: str) -> None:
+        """Pass a predicted field on to the log, and to the comparison with the reference; never waits.
+
+        Args:
+            predictions: Its predictions.
+            statistics: Its statistics, (1, k) float32.
+            bundle: The sha256 of the bundle that predicted.
+        """
+        self.log_writer.add(predictions, statistics, bundle=bundle)
+        if self.drift is not None:
+            self.drift.add(predictions, statistics, bundle=bundle)
 
 
 def get_state(request: Request) -> AppState:
