@@ -17,7 +17,7 @@ PYTHON_3.11 ?= python3.11
 PYTHON_3.12 ?= python3.12
 PYTHON_3.13 ?= python3.13
 
-.PHONY: demo test test-all test-matrix $(VERSIONS:%=test-%) test-lowest test-napari coverage lint format docs bench lock clean help
+.PHONY: demo test test-all test-matrix $(VERSIONS:%=test-%) test-lowest test-napari coverage lint format docs bench sbom lock clean help
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -95,6 +95,12 @@ bench: $(READY) ## run every benchmark and gather benchmarks/results.json
 	$(BIN)/python benchmarks/run.py
 	$(BIN)/python docs/_generate/benchmarks_page.py > docs/reference/benchmarks.md
 
+sbom: $(READY) ## write what the locks install, as CycloneDX, into sbom/
+	@mkdir -p sbom
+	@for name in base serve; do \
+	  PYTHONWARNINGS=ignore $(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --of JSON -o sbom/$$name.cdx.json requirements/$$name.txt || exit 1; \
+	done
+
 lock: $(UV) ## resolve requirements/*.txt anew
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11.1 --upgrade requirements/tools.in -o requirements/tools.txt
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11.1 --upgrade pyproject.toml -o requirements/base.txt
@@ -104,4 +110,4 @@ lock: $(UV) ## resolve requirements/*.txt anew
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11.1 --upgrade --resolution lowest-direct pyproject.toml --extra all --group dev -o requirements/lowest.txt
 
 clean: ## remove the environment and what was made
-	rm -rf .venv .venvs .tools site $(DEMO) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venvs .tools site sbom $(DEMO) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -199,3 +199,18 @@ def test_a_backup_of_another_server_or_of_nothing_is_refused(tmp_path: Path) -> 
     )
     done = run(sys.executable, script, "--restore", tmp_path / "nowhere", tmp_path / "store")
     assert (done.returncode, "is not a backup folder" in done.stderr) == (1, True)
+
+
+@pytest.mark.slow
+def test_the_sbom_lists_what_the_lock_installs(tmp_path: Path) -> None:
+    lock = (ROOT / "requirements" / "serve.txt").read_text("utf-8")
+    command = re.findall(r"cyclonedx-py (.+?) -o", (ROOT / "Makefile").read_text("utf-8"))
+    words = command[0].replace("pyproject.toml", str(ROOT / "pyproject.toml")).split()
+    program = Path(sys.executable).with_name("cyclonedx-py")
+    done = run(program, *words, "-o", tmp_path / "sbom.json", ROOT / "requirements" / "serve.txt")
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "sbom.json").read_text("utf-8"))
+    assert found["bomFormat"] == "CycloneDX"
+    pinned = {match.groups() for match in re.finditer(r"^([a-z0-9._-]+)==(\S+)", lock, re.MULTILINE)}
+    assert {(each["name"], each["version"]) for each in found["components"]} == pinned
+    assert all(each["externalReferences"][0]["hashes"] for each in found["components"])

@@ -18,6 +18,10 @@ PAYLOADS: dict[str, str] = {"network": "model.onnx", "features": "features.npz",
 """The file with the model itself, by the kind of the card."""
 REQUIRED = ("card.json", "selftest.npz")
 OPTIONAL = ("reference.npz", "detector.npz", "model.keras")
+SIGNATURE = "model.sig"
+"""A signature of all files, which the MANIFEST does not list."""
+REQUIRED_KEYS = "LOCISCOPE_REQUIRE_SIGNED"
+"""Environment variable: public keys, separated as in PATH, one of which must have signed each bundle that is opened."""
 MAX_FILE_BYTES = 1 << 30
 MAX_MEMBERS = 64
 MEMBER = re.compile(r"members/(?P<number>\d{1,2})/MANIFEST")
@@ -79,7 +83,7 @@ def check_unlisted(folder: Path, listed: Mapping[str, bytes]) -> None:
     """Raise a LociscopeError where the folder, or that of the members, has something that is not listed."""
     try:
         unlisted = sorted(
-            {path.name for path in folder.iterdir()} - {*(name.split("/")[0] for name in listed), MANIFEST}
+            {path.name for path in folder.iterdir()} - {*(name.split("/")[0] for name in listed), MANIFEST, SIGNATURE}
         )
         if "members" in {name.split("/")[0] for name in listed} and not unlisted:
             found = {f"members/{path.name}/{MANIFEST}" for path in (folder / "members").iterdir()}

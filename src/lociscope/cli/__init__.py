@@ -120,6 +120,15 @@ def settings(
     context: typer.Context,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more on stderr.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only errors, and show no progress.")] = False,
+    require_signed: Annotated[
+        str | None,
+        typer.Option(
+            "--require-signed",
+            metavar="KEY",
+            envvar="LOCISCOPE_REQUIRE_SIGNED",
+            help="Open only bundles that this public key signed; several are separated as in PATH.",
+        ),
+    ] = None,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
@@ -132,6 +141,8 @@ def settings(
     level = logging.DEBUG if verbose else logging.ERROR if quiet else logging.WARNING
     logging.basicConfig(level=level, format="lociscope: %(message)s", handlers=[handler])
     console.quiet, console.verbose, console.context = quiet, verbose, context
+    if require_signed:
+        os.environ["LOCISCOPE_REQUIRE_SIGNED"] = require_signed  # for this process, and those that it starts
     if context.invoked_subcommand not in OWN_SIGNALS:
         context.with_resource(streams.ending_on_signals())
 

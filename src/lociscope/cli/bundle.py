@@ -1,4 +1,4 @@
-"""`lociscope bundle`: make a Bundle of a model that was trained elsewhere."""
+"""`lociscope bundle`: sign a Bundle, or make one of a model that was trained elsewhere."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lociscope.errors import Code, Exit, UsageError
 if TYPE_CHECKING:
     from lociscope.workflows.import_model import ImportedModel, ModelFormat
 
-app = typer.Typer(help="Make a Bundle of a model that was trained elsewhere.", no_args_is_help=True)
+app = typer.Typer(help="Make Bundles of models that were trained elsewhere; sign and verify.", no_args_is_help=True)
 
 CatalogPath = Annotated[
     Path,
@@ -56,6 +56,30 @@ CalibrationMethod = Annotated[str, typer.Option("--calibration", help="platt, be
 Workers = Annotated[
     int | None, typer.Option("--workers", min=1, help="Threads that read and predict; by default every core.")
 ]
+
+
+@app.command()
+def sign(
+    bundle: Annotated[Path, typer.Argument(help="The Bundle to sign.")],
+    key: Annotated[Path, typer.Option("--key", help="The private key, PEM, on an elliptic curve such as P-256.")],
+) -> None:
+    """Sign a Bundle, so that others can check that it is from you."""
+    from lociscope.artifacts.bundle import read_bundle
+    from lociscope.artifacts.signature import sign_bundle
+
+    print(sign_bundle(read_bundle(bundle), key))
+
+
+@app.command()
+def verify(
+    bundle: Annotated[Path, typer.Argument(help="The signed Bundle.")],
+    key: Annotated[list[Path], typer.Option("--key", help="A public key that you trust, PEM. Repeatable.")],
+) -> None:
+    """Check that a trusted key signed exactly these files of a Bundle."""
+    from lociscope.artifacts.bundle import read_bundle
+    from lociscope.artifacts.signature import verify_bundle
+
+    print(f"signed by {verify_bundle(read_bundle(bundle), key)}")
 
 
 @app.command("from-onnx")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from lociscope.artifacts.bundle import DEFAULT_BUNDLE, read_bundle
+from lociscope.artifacts.bundle_files import REQUIRED_KEYS
 from lociscope.artifacts.predictions import Predictions
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.errors import Code, LociscopeError, UsageError
@@ -98,10 +100,15 @@ def open_bundle(
     Raises:
         UsageError: `threads` is not a number of threads, the runtime is unknown, or the bundle's input is not square
             and `tta` is set.
-        LociscopeError: The bundle is altered, incomplete, of a newer schema, or fails its self-test; or the runtime is
-            not installed.
+        LociscopeError: The bundle is altered, incomplete, of a newer schema, or fails its self-test; it has no trusted
+            signature, where `LOCISCOPE_REQUIRE_SIGNED` requires one; or the runtime is not installed.
     """
-    return Predictor(read_bundle(path), threads, tta=tta, runtime=runtime, calls=calls)
+    bundle = read_bundle(path)
+    if os.environ.get(REQUIRED_KEYS) and bundle.folder != DEFAULT_BUNDLE:  # that one is part of the package
+        from lociscope.artifacts.signature import check_required_signature
+
+        check_required_signature(bundle)
+    return Predictor(bundle, threads, tta=tta, runtime=runtime, calls=calls)
 
 
 def _reopen(path: Path | None, sha256: str, threads: int, tta: bool, runtime: str, calls: int) -> Predictor:
