@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from lociscope.errors import LociscopeError
 from lociscope.prediction_log.database import OPEN_SECONDS
 from lociscope.prediction_log.log_errors import LogError
+from lociscope.prediction_log.migrations import migrate
 from lociscope.storage.schema import check_schema
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     import sqlalchemy as sa
+    from alembic.operations import Operations
 
     from lociscope.prediction_log.database import Database
+
+
+MIGRATION_SECONDS = 3600
+"""Limit for the change of tables to another schema."""
 
 
 class MarkedTables(NamedTuple):
@@ -25,6 +34,7 @@ class MarkedTables(NamedTuple):
         schema: The version of their schema.
         what: What they are, in an error: `Log`, `Review`.
         refusal: What to say of another database, after its name.
+        steps: The change from each older schema to the next one, by the older number.
     """
 
     about: sa.Table
@@ -32,24 +42,30 @@ class MarkedTables(NamedTuple):
     schema: int
     what: str
     refusal: str
+    steps: Mapping[int, Callable[[Operations], None]] = MappingProxyType({})
 
 
 def prepare_marked(database: Database, marked: MarkedTables, create: bool) -> None:
-    """Create missing tables, and check that they are of a known schema.
+    """Create missing tables, change those of an older schema, and check that they are of a known one.
 
     Args:
         database: The database.
         marked: The tables.
-        create: Whether to create missing tables.
+        create: Whether to create missing tables, and to change those of an older schema.
 
     Raises:
-        LogError: The database cannot be reached, is damaged, holds something else, or is of a newer schema.
+        LogError: The database cannot be reached, is damaged, holds something else, is of a newer schema, or of an older
+            one and may not be changed.
     """
     with database.limit_wait("opened", OPEN_SECONDS):
-        _prepare(database.engine, database.name, marked, create)
+        is_older = _prepare(database.engine, database.name, marked, create)
+    if is_older:
+        with database.limit_wait("changed", MIGRATION_SECONDS):
+            migrate(database.engine, database.name, marked)
 
 
-def _prepare(engine: sa.Engine, name: str, marked: MarkedTables, create: bool) -> None:
+def _prepare(engine: sa.Engine, name: str, marked: MarkedTables, create: bool) -> bool:
+    """Create missing tables; return whether they are of an older schema, and may be changed."""
     import sqlalchemy as sa
 
     names = sa.inspect(engine).get_table_names()
@@ -64,6 +80,13 @@ def _prepare(engine: sa.Engine, name: str, marked: MarkedTables, create: bool) -
         check_schema(found, marked.schema, f"{marked.what} '{name}'")
     except LociscopeError as error:
         raise LogError(str(error)) from None
+    is_older = int(found or 0) < marked.schema
+    if is_older and not create:
+        raise LogError(
+            f"{marked.what} '{name}' has schema {found}, older than {marked.schema}. A command that writes to it "
+            "changes it: run one."
+        )
+    return is_older
 
 
 def _create(engine: sa.Engine, marked: MarkedTables) -> None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from lociscope.errors import LociscopeError
-from lociscope.prediction_log.database import GRACE_SECONDS, OPEN_SECONDS, Database
-from lociscope.prediction_log.log_errors import LogError
-from lociscope.storage.schema import check_schema
+from lociscope.prediction_log.database import GRACE_SECONDS, Database
+from lociscope.prediction_log.marked_tables import MarkedTables, prepare_marked
 
 if TYPE_CHECKING:
     import sqlite3
@@ -161,10 +160,12 @@ def open_database(url: str, *, create: bool = True) -> ServiceDatabase:
         Path(url).expanduser().parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     database = Database(url, create, "Service database")
     try:
+        about, *others = define_tables()
+        refusal = "is not the database of a service. Name the one passed as `database`."
+        prepare_marked(database, MarkedTables(about, tuple(others), SCHEMA, "Service database", refusal), create)
         if database.engine.dialect.name == "sqlite":
+            database.engine.dispose()  # its connection does not have the settings yet
             _take_locks_early(database.engine)
-        with database.limit_wait("opened", OPEN_SECONDS):
-            _prepare(database.engine, database.name, create)
     except LociscopeError:
         database.close()
         raise
@@ -189,46 +190,3 @@ def _take_locks_early(engine: sa.Engine) -> None:
 
     sa.event.listen(engine, "connect", prepare)
     sa.event.listen(engine, "begin", begin)
-
-
-def _prepare(engine: sa.Engine, name: str, create: bool) -> None:
-    """Create missing tables, and check that they are of a known schema."""
-    import sqlalchemy as sa
-    from sqlalchemy.schema import CreateIndex, CreateTable
-
-    tables = define_tables()
-    if create and engine.dialect.name == "sqlite":
-        raw = engine.raw_connection()
-        try:
-            raw.cursor().execute("PRAGMA journal_mode=WAL")  # readers and a writer do not wait for each other
-        finally:
-            raw.close()
-    if create:
-        for table in tables:
-            statements: tuple[sa.Executable, ...] = (
-                CreateTable(table, if_not_exists=True),
-                *(CreateIndex(i, if_not_exists=True) for i in table.indexes),
-            )
-            for statement in statements:
-                _execute_twice(engine, statement)
-        with suppress(sa.exc.IntegrityError), engine.begin() as connection:  # another process may be faster
-            connection.execute(tables.about.insert(), {"key": "schema", "value": str(SCHEMA)})
-    elif tables.about.name not in sa.inspect(engine).get_table_names():
-        raise LogError(f"'{name}' is not the database of a service. Name the one passed as `database`.")
-    with engine.connect() as connection:
-        found = connection.execute(tables.about.select().where(tables.about.c.key == "schema")).first()
-    try:
-        check_schema(None if found is None else str(found.value), SCHEMA, f"Service database '{name}'")
-    except LociscopeError as error:
-        raise LogError(str(error)) from None
-
-
-def _execute_twice(engine: sa.Engine, statement: sa.Executable) -> None:
-    import sqlalchemy as sa
-
-    try:
-        with engine.begin() as connection:
-            connection.execute(statement)
-    except (sa.exc.IntegrityError, sa.exc.ProgrammingError):  # another process created it at the same moment
-        with engine.begin() as connection:
-            connection.execute(statement)
