@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+pytestmark = pytest.mark.slow  # importing model-signing takes seconds
+
+
 def write_keys(folder: Path, name: str) -> tuple[Path, Path]:
     """A new private key, and its public key."""
     key = ec.generate_private_key(ec.SECP256R1())
@@ -67,7 +70,6 @@ def test_a_trusted_key_is_found(signed: Path, lab: tuple[Path, Path], tmp_path: 
     assert raised.value.code == Code.REFUSED
 
 
-@pytest.mark.slow
 def test_any_other_tool_of_model_signing_verifies_it(signed: Path, lab: tuple[Path, Path]) -> None:
     words = ["verify", "key", signed, "--signature", signed / SIGNATURE, "--public_key", lab[1]]
     done = subprocess.run(

@@ -49,6 +49,10 @@ def test_a_life_of_two_versions(models: Command, tmp_path: Path) -> None:
     assert oldest.split()[-1] == getpass.getuser()
     code, out, _ = models("rollback", "--why", "worse", "--who", "bob")
     assert (code, out.startswith("production is tiny0-0-")) == (0, True)
+    assert models("promote", "tiny1", "--alias", "candidate")[0] == 0
+    assert models("retire", "tiny1")[0] == 1  # it is in use
+    assert models("withdraw", "--why", "no candidate")[:2] == (0, "candidate is withdrawn\n")
+    assert models("withdraw", "--alias", "production")[0] == 1
     assert models("retire", "tiny1", "--why", "worse")[0] == 0
     assert models("list")[1].splitlines()[0].endswith("retired")
     code, out, _ = models("show", "production")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sqlite3
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -72,6 +74,19 @@ def test_no_drift_is_exit_0_and_json_is_the_report(lociscope: Command, logs: Pat
     assert checked == "  checked: locations, pixel statistics, embeddings"
     assert figures.startswith("  0 of 63 figures moved; smallest corrected p ")
     assert (found["checked"], found["not_checked"]) == (["locations", "pixel statistics", "embeddings"], [])
+
+
+def test_a_drift_is_sent_where_the_alarm_goes(lociscope: Command, logs: Path) -> None:
+    program = "import pathlib, sys; pathlib.Path('alarm.json').write_text(sys.stdin.read())"
+    words = ("--reference", "before.db", "--alarm", shlex.join([sys.executable, "-c", program]))
+    assert lociscope("monitor", "check", "--log", "similar.db", *words)[0] == 0
+    assert not (logs / "alarm.json").exists()
+    assert lociscope("monitor", "check", "--log", "dim.db", *words)[0] == 4
+    said = json.loads((logs / "alarm.json").read_text())
+    assert (said["drifted"], said["report"]["fields"]) == (True, 12)
+    code, _, err = lociscope("monitor", "check", "--log", "dim.db", *words[:3], "no-such-program-here")
+    assert (code, "could not be sent to 'no-such-program-here'" in err) == (1, True)
+    assert lociscope("monitor", "check", "--log", "dim.db", *words[:3], "ftp://lab")[0] == 2
 
 
 def test_predictions_are_compared_without_statistics(lociscope: Command, logs: Path) -> None:
