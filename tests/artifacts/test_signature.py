@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,7 +24,6 @@ from lociscope.workflows.promote import promote
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 
 pytestmark = pytest.mark.slow  # importing model-signing takes seconds
@@ -156,9 +156,10 @@ def test_the_command_line(
         said = capsys.readouterr()
         return int(left.value.code or 0), said.out + said.err
 
-    made = make_bundle(tmp_path / "new", 1)
+    monkeypatch.chdir(tmp_path)
+    made = make_bundle(Path("new"), 1)  # a relative path
     assert run("bundle", "verify", made, "--key", lab[1])[0] == 1
-    assert run("bundle", "sign", made, "--key", lab[0]) == (0, f"{made / SIGNATURE}\n")
+    assert run("bundle", "sign", made, "--key", lab[0]) == (0, f"{made.absolute() / SIGNATURE}\n")
     assert run("bundle", "verify", made, "--key", lab[1]) == (0, f"signed by {lab[1]}\n")
     monkeypatch.setenv(REQUIRED_KEYS, "")  # so that it is restored afterwards
     (made / SIGNATURE).unlink()

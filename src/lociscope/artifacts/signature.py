@@ -38,7 +38,8 @@ def sign_bundle(bundle: Bundle, private_key: Path) -> Path:
     """
     library = _import_library()
     _check_file(private_key)
-    path = bundle.folder / SIGNATURE
+    folder = bundle.folder.absolute()  # the library takes ignored relative paths for ones within the folder
+    path = folder / SIGNATURE
     hashing = library.hashing.Config().set_ignored_paths(paths=[path], ignore_git_paths=False)
     try:
         config = library.signing.Config().use_elliptic_key_signer(private_key=private_key).set_hashing_config(hashing)
@@ -49,7 +50,7 @@ def sign_bundle(bundle: Bundle, private_key: Path) -> Path:
             code=Code.WRONG_FILE,
         ) from error
     with atomic_write(path) as part:
-        config.sign(bundle.folder, part)
+        config.sign(folder, part)
         if _signed_digests(part.read_bytes()).get(MANIFEST) != bundle.sha256:
             raise LociscopeError(
                 f"Bundle '{bundle.folder}' changed while it was signed. Sign it again.", code=Code.CONFLICT
@@ -71,7 +72,8 @@ def verify_bundle(bundle: Bundle, public_keys: Sequence[Path]) -> Path:
     library = _import_library()
     for key in public_keys:
         _check_file(key)
-    path = bundle.folder / SIGNATURE
+    signed = bundle.folder.absolute()
+    path = signed / SIGNATURE
     if not path.is_file() or path.is_symlink():
         raise LociscopeError(
             f"Bundle '{bundle.folder}' is not signed: it has no {SIGNATURE}. Sign it with `lociscope bundle sign`, if "
@@ -85,7 +87,7 @@ def verify_bundle(bundle: Bundle, public_keys: Sequence[Path]) -> Path:
         for key in public_keys:
             try:
                 config = library.verifying.Config().use_elliptic_key_verifier(public_key=key)
-                config.verify(bundle.folder, copy)
+                config.verify(signed, copy)
             except Exception as error:  # of cryptography, of sigstore, or a ValueError that names the files
                 reasons.append(f"'{key}': {str(error) or type(error).__name__}")
                 continue

@@ -144,10 +144,12 @@ def retrain(
 def _read_recipe(parent: Bundle, entry: Entry, changes: Mapping[str, Any]) -> Recipe:
     card = parent.card
     stored = card.provenance.get("recipe")
-    if stored is None or card.kind == "ensemble":
-        what = "an ensemble" if card.kind == "ensemble" else "a model that was trained elsewhere"
+    if stored is None or card.kind == "ensemble" or "student" in card.provenance:
+        what = "a model that was trained elsewhere"
+        if stored is not None:
+            what = "an ensemble" if card.kind == "ensemble" else "the network of a recipe joined with another model"
         raise LociscopeError(
-            f"'{entry.version}' is {what}, and has no recipe to train again. Retrain a version that "
+            f"'{entry.version}' is {what}, and no recipe makes it again. Retrain a version that "
             "`lociscope train` and `export` made.",
             code=Code.UNSUPPORTED_FORMAT,
         )
