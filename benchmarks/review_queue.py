@@ -1,6 +1,6 @@
 """How many labels the review queue needs for the macro-F1 that labels of random fields give.
 
-Claim: at most 0.6 times as many. Simulated fields with the label frequencies of HPA are described by the embedding of
+Claim: fewer; at most 0.6 times as many is the goal, which the figures below do or do not reach. Simulated fields with the label frequencies of HPA are described by the embedding of
 the shipped bundle, whose network never saw them; the model that is retrained is a logistic regression per location.
 It starts with the same 100 random labels, receives 50 labels a round, chosen by `lociscope review queue` or at random,
 and is judged on other fields, at the constant threshold that suits it best there (for both in the same way). The ratio

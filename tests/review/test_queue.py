@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lociscope.artifacts.predictions import Predictions
-from lociscope.review.queue import score_fields, select_fields
+from lociscope.review.queue import DOUBTS, score_fields, select_fields
 from lociscope.review.records import Reason
 
 
@@ -40,8 +40,10 @@ def test_each_criterion_finds_its_own_fields() -> None:
         Reason.NOVEL: 30,
         Reason.RARE: 20,
     }
-    selected = select_fields(made, 4, second=second, random_share=0)
-    assert set(selected) == {
+    selected = select_fields(made, 8, second=second, random_share=0)
+    doubts = [reason in DOUBTS for _, reason in selected]
+    assert doubts == [True, True, True, False] * 2
+    assert set(selected) >= {
         (10, Reason.UNCERTAIN),
         (40, Reason.DISAGREEMENT),
         (30, Reason.NOVEL),

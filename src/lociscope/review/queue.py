@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 RANDOM_SHARE = 0.3
 """Share of the queue that is sampled at random: without it, the accuracy cannot be measured."""
 
+DOUBTS = (Reason.UNCERTAIN, Reason.DISAGREEMENT)
+"""Criteria that take three turns of four: their labels teach most (`benchmarks/review_queue.py`)."""
+
 NEIGHBOURS = 5
 MAX_COMPARED = 2000
 """Fields to which the novelty of a field is measured; of more, a sample."""
@@ -35,9 +38,9 @@ def select_fields(
 ) -> list[tuple[int, Reason]]:
     """Select fields, in the order in which to review them.
 
-    The random part is drawn first, from all fields. The criteria then take turns: each takes the field that ranks
-    highest by it, is not taken yet, and is not too similar to those that are. Random fields are spread evenly over the
-    queue, so that a queue that is reviewed in part still measures the accuracy.
+    The random part is drawn first, from all fields. The criteria then take turns, three of four those of `DOUBTS`: each
+    takes the field that ranks highest by it, is not taken yet, and is not too similar to those that are. Random fields
+    are spread evenly over the queue, so that a queue that is reviewed in part still measures the accuracy.
 
     Args:
         predictions: The fields.
@@ -88,12 +91,16 @@ def _select_targeted(
     orders = {reason: shuffled[np.argsort(-score[shuffled], kind="stable")] for reason, score in scores.items()}
     vectors = _normalize(predictions)
     closest = _typical_distance(vectors, rng)
+    doubts = [reason for reason in orders if reason in DOUBTS]
+    others = [reason for reason in orders if reason not in DOUBTS]
     selected: list[tuple[int, Reason]] = []
     nearest = np.full(len(predictions), np.inf)
     taken = set(taken)
     turn = 0
     while len(selected) < count:
-        reason = [*orders][turn % len(orders)]
+        reason = doubts[turn % len(doubts)]
+        if others and turn % 4 == 3:
+            reason = others[turn // 4 % len(others)]
         turn += 1
         free = [row for row in orders[reason].tolist() if row not in taken]
         row = next((row for row in free if nearest[row] > closest), free[0])
