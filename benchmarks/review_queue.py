@@ -1,12 +1,13 @@
 """How many labels the review queue needs for the macro-F1 that labels of random fields give.
 
-Claim: fewer; at most 0.6 times as many is the goal, which the figures below do or do not reach. Simulated fields with the label frequencies of HPA are described by the embedding of
-the shipped bundle, whose network never saw them; the model that is retrained is a logistic regression per location.
-It starts with the same 100 random labels, receives 50 labels a round, chosen by `lociscope review queue` or at random,
-and is judged on other fields, at the constant threshold that suits it best there (for both in the same way). The ratio
-is the number of labels with which the queue first reaches the macro-F1 that random labels have at the goal, over the
-goal; five seeds, which change the start and every choice. Figures are for the queue as it is by default, 30 % of it
-random, for one without a random share, and for each criterion alone.
+Claim: fewer; at most 0.6 times as many is the goal, which the figures below do or do not reach. Simulated fields with
+the label frequencies of HPA are described by the embedding of the shipped bundle, whose network never saw them; the
+model that is retrained is a logistic regression per location. It starts with the same 100 random labels, receives 50
+labels a round, chosen by `lociscope review queue` or at random, and is judged on other fields, at the constant
+threshold that suits it best there (for both in the same way). The ratio is the number of labels with which the queue
+first reaches the macro-F1 that random labels have at the goal, over the goal; five seeds, which change the start and
+every choice. Figures are for the queue as it is by default, 30 % of it random, for one without a random share, and
+for each criterion alone.
 """
 
 from __future__ import annotations
