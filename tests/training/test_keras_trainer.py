@@ -50,9 +50,8 @@ def packed(n: int, seed: int = 0) -> PackedFields:
 
 def recipe(**train: object) -> Recipe:
     settings = {"epochs": 3, "batch": 8, "checkpoint_steps": 2, "learning_rate": 0.01} | train
-    network, stages, augment = (
-        settings.pop(*word) for word in (("network", {"name": TINY}), ("stages", []), ("augment", {}))
-    )
+    network, stages = settings.pop("network", {"name": TINY}), settings.pop("stages", [])
+    augment = settings.pop("augment", {})
     tables = {"data": {"size": 32}, "network": network, "train": settings, "stages": stages, "augment": augment}
     return Recipe.from_dict(tables, "test")
 
