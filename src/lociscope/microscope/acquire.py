@@ -6,10 +6,11 @@ import logging
 import threading
 import time
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from lociscope.channels import CHANNEL_NAMES
-from lociscope.errors import Code, LociscopeError, UsageError
+from lociscope.errors import Code, LociscopeError, MissingExtraError, UsageError
 from lociscope.microscope.configuration import Scale, check_bundle
 from lociscope.microscope.engine import StrictEngine
 from lociscope.microscope.facts import check_cells
@@ -76,7 +77,11 @@ def check_plan(plan: Plan) -> CheckedPlan:
         for position in positions:
             check_limits(position.x, position.y, position.z, plan.limits, f"Field '{position.id}'")
         if RuleEvaluator(plan, scale, plan.limits).needs_cells:
-            check_cells()
+            check_cells("A rule about 'differing cells'")
+    if plan.labels:
+        check_cells("`labels = true`")
+    if plan.images == "ome-zarr" and find_spec("zarr") is None:
+        raise MissingExtraError('`images = "ome-zarr"`', "zarr")
     return CheckedPlan(plan, scale, positions)
 
 

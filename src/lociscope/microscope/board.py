@@ -115,11 +115,12 @@ class Board:
             LociscopeError: The field is unknown, or not predicted yet.
         """
         loop = self._loop
-        if loop is None or all(line["field"] != field for line in loop.journal.lines):
+        line = next((each for each in loop.journal.lines if each["field"] == field), None) if loop else None
+        if loop is None or line is None:
             raise LociscopeError(
                 f"Field {field[:80]!r} is unknown, or not predicted yet. Reload the page.", code=Code.UNKNOWN_NAME
             )
-        return loop.journal.image_path(field)
+        return loop.journal.image_path(line)
 
     def fingerprint(self) -> str:
         """Return a text that differs whenever a page has something new to show."""

@@ -128,7 +128,7 @@ class SteeringLoop:
         self.scheduler.expects_requests = lambda: self.proposals.expects_answers
         self.writer = LogWriter(log, "microscope", is_ending=self._ending.is_set)
         self.worker = PredictionWorker(
-            predictor, evaluator, self._dispatch, self.scheduler, journal, scale, self.writer,
+            plan, predictor, evaluator, self._dispatch, self.scheduler, journal, scale, self.writer,
             find_target=find_target, report=self._report,
         )  # fmt: skip
         self.scheduler.has_capacity = self.worker.has_capacity

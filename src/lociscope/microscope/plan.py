@@ -33,6 +33,8 @@ SIMULATED, DEMO = "simulated", "demo"
 
 Mode = Literal["observe", "propose", "act"]
 """Whether rules only observe, propose fields for a person to accept, or act themselves."""
+ImageFormat = Literal["ome-zarr", "ome-tiff"]
+"""One OME-Zarr plate, or an OME-TIFF for each field."""
 
 
 class Plan(Section):
@@ -44,6 +46,14 @@ class Plan(Section):
     log: str | None = Field(None, description="Log in which predictions are kept as well, as `--log` accepts it.")
     mode: Mode = Field(
         "act", description="Whether rules only observe, propose fields for a person to accept, or act themselves."
+    )
+    images: ImageFormat = Field(
+        "ome-zarr", description="Whether the images become one OME-Zarr plate, or an OME-TIFF for each field."
+    )
+    labels: bool = Field(
+        False,
+        description="Whether to find the cells of each field after its decision, and write them beside its image as "
+        "labels; needs the extra `cells`.",
     )
     microscope: Microscope
     objectives: tuple[Objective, ...] = Field(min_length=1)

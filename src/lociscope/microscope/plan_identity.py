@@ -13,6 +13,8 @@ MAY_CHANGE: dict[str, Any] = {
     "output": True,
     "log": True,
     "mode": True,
+    "images": True,
+    "labels": True,
     "budget": True,
     "quality": True,
     "microscope": {"timeout_s"},
@@ -25,6 +27,8 @@ _EARLIER: dict[int, dict[str, Any]] = {
 """Keys that earlier schemas left out of the hash."""
 _NEW: dict[str, Any] = {
     "mode": True,
+    "images": True,
+    "labels": True,
     "quality": True,
     "rules": {
         "__all__": {
