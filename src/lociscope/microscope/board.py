@@ -139,7 +139,7 @@ class Board:
         lines = list(loop.journal.lines)
         light: dict[str, float] = {}
         for each in loop.journal.imaged_fields():
-            light[each.root] = light.get(each.root, 0.0) + light_seconds(loop.plan, autofocus=each.autofocus)
+            light[each.root] = light.get(each.root, 0.0) + light_seconds(loop.plan, each)
         skipped = [] if self._result is None else self._result.skipped
         return common | {
             "mode": loop.plan.mode,

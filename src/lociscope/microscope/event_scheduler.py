@@ -34,7 +34,8 @@ class EventScheduler:
         wait: Waits so many seconds while the next time point of a series is not due; by default it sleeps.
 
     Attributes:
-        waits_for_requested: Whether the decisions about requested fields matter too, since a program may request more.
+        waits_for_requested: Whether the decisions about requested fields matter too: a program may request more, or
+            their image is bad.
         has_capacity: Returns whether another field may be imaged now; False while too many wait for the predictor.
         expects_requests: Returns whether requests may still be added, such as proposals that a person has not answered;
             then the events do not end.
@@ -99,11 +100,6 @@ class EventScheduler:
     def resume(self) -> None:
         """Continue after a pause."""
         self._running.set()
-
-    @property
-    def refocuses(self) -> bool:
-        """Whether unsharp fields are imaged again with autofocus."""
-        return self._plan.quality.autofocus_um > 0
 
     @property
     def paused(self) -> bool:

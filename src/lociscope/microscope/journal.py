@@ -31,9 +31,8 @@ from lociscope.artifacts.predictions import Predictions
 from lociscope.errors import Code, LociscopeError
 from lociscope.images.discovery.sources import Failure, write_failures
 from lociscope.microscope.decisions import SKIP_TEXTS, Request, Skipped, SkipReason, Verdict
-from lociscope.microscope.journal_lines import append_line, read_position
+from lociscope.microscope.journal_lines import append_line, make_position, read_position
 from lociscope.microscope.plan_identity import hash_plan
-from lociscope.microscope.positions import Position
 from lociscope.microscope.request_queue import ImagedField, make_next_time_point
 from lociscope.storage.atomic import atomic_write
 from lociscope.storage.schema import CORRUPT_FILE_ERRORS, check_schema
@@ -185,7 +184,11 @@ class Journal:
         """Return the fields that were imaged, as budgets count them."""
         return [
             ImagedField(
-                each["rule"], each.get("well", ""), each.get("of") or each["field"], bool(each.get("autofocus"))
+                each["rule"],
+                each.get("well", ""),
+                each.get("of") or each["field"],
+                bool(each.get("autofocus")),
+                tuple(each.get("exposures") or ()),
             )
             for each in self.lines
         ]
@@ -198,7 +201,7 @@ class Journal:
         imaged = {line["field"] for line in self.lines}
         pending: dict[str, list[Request]] = {}
         for line in self.lines:
-            requests = [Request(Position(**position), urgency) for position, urgency in line.get("wanted", ())]
+            requests = [Request(make_position(position), urgency) for position, urgency in line.get("wanted", ())]
             if line.get("time"):
                 following = make_next_time_point(read_position(line), line["at_s"], plan)
                 requests += [following] if following else []

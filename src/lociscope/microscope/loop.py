@@ -14,6 +14,7 @@ import math
 import threading
 from typing import TYPE_CHECKING, Any, Protocol
 
+from lociscope.microscope.corrections import CORRECTIONS, may_correct
 from lociscope.microscope.decisions import Decision, Skipped, SkipReason
 from lociscope.microscope.event_scheduler import EventScheduler
 from lociscope.microscope.journal_lines import is_judged
@@ -123,7 +124,7 @@ class SteeringLoop:
         self.scheduler = EventScheduler(
             plan, remaining, clock, imaged=journal.imaged_fields(), elapsed=elapsed, wait=wait
         )
-        self.scheduler.waits_for_requested = evaluator.waits_for_requested
+        self.scheduler.waits_for_requested = evaluator.waits_for_requested or may_correct(plan)
         self.proposals = ProposalQueue(self._carry_out, journal.append_answer, journal.read_answers())
         self.scheduler.expects_requests = lambda: self.proposals.expects_answers
         self.writer = LogWriter(log, "microscope", is_ending=self._ending.is_set)
@@ -235,10 +236,10 @@ class SteeringLoop:
         """Pass on the decision about a field: carry it out, propose it, or do nothing, as the mode says.
 
         What a requested field brings about (the next time point, a rule that has found enough) was agreed to before.
-        An unsharp field is replaced in every mode.
+        A field whose image is bad is replaced in every mode.
         """
-        refocused = any(verdict.verdict == "refocus" for verdict in decision.verdicts)
-        if self.plan.mode == "act" or not is_planned or refocused:
+        corrected = any(verdict.verdict in CORRECTIONS for verdict in decision.verdicts)
+        if self.plan.mode == "act" or not is_planned or corrected:
             self.scheduler.add_decision(field, decision.requests, decision.stops)
             return
         if self.plan.mode == "propose":

@@ -38,6 +38,7 @@ class Position:
         rule: Number of the rule that requested it, from 1, or None.
         time: Number of its time point in a series, from 1, or None.
         autofocus: Whether the focus is looked for before it is imaged.
+        exposures: Exposures of RGBY in ms; empty for those of the plan.
     """
 
     id: str
@@ -51,11 +52,12 @@ class Position:
     rule: int | None = None
     time: int | None = None
     autofocus: bool = False
+    exposures: tuple[float, ...] = ()
 
     @property
     def is_judged(self) -> bool:
-        """Whether the rules decide about it: a planned field, or one that replaces an unsharp planned field."""
-        return self.of is None or (self.autofocus and self.rule is None)
+        """Whether the rules decide about it: a planned field, or one that replaces its bad image."""
+        return self.of is None or ((self.autofocus or bool(self.exposures)) and self.rule is None)
 
 
 class OutsideLimitsError(LociscopeError):
@@ -169,7 +171,8 @@ def positions_around(
         Position(
             f"{position.id}-{number}-{objective.name}-{each}" + f"-z{plane:02d}" * (len(planes) > 1),
             position.well, position.site, position.x + dx, position.y + dy,
-            focus if focus is None else focus + dz, objective.name, position.id, number,
+            focus if focus is None else focus + dz, objective.name, position.of or position.id, number,
+            exposures=position.exposures,
         )
         for each, (dx, dy) in enumerate(grid[:sites], 1)
         for plane, dz in enumerate(planes, 1)
@@ -232,7 +235,7 @@ def make_events(position: Position, plan: Plan) -> Iterator[useq.MDAEvent]:
         yield useq.MDAEvent(
             index={"c": index},
             channel={"config": channel.preset, "group": plan.channels.group},
-            exposure=channel.exposure_ms,
+            exposure=position.exposures[index] if position.exposures else channel.exposure_ms,
             pos_name=position.id,
             x_pos=position.x,
             y_pos=position.y,

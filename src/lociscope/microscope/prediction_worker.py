@@ -6,7 +6,7 @@ import logging
 import math
 import threading
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
@@ -16,14 +16,14 @@ from lociscope.channels import CHANNEL_NAMES
 from lociscope.errors import Code, LociscopeError
 from lociscope.images.field import Field
 from lociscope.labels import to_nullable
-from lociscope.microscope.decisions import Decision, Request, Verdict
+from lociscope.microscope.corrections import find_correction
+from lociscope.microscope.decisions import Decision
 from lociscope.microscope.facts import FieldCells, collect_facts, find_field_cells
 from lociscope.microscope.image_writer import ImageWriter
 from lociscope.microscope.journal import Journal
-from lociscope.warnings import WarningKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     import useq
 
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from lociscope.microscope.positions import Position
     from lociscope.predict.predictor import Predictor
     from lociscope.prediction_log.writer import LogWriter
-    from lociscope.warnings import FieldWarning
 
 MAX_WAITING_BYTES = 1 << 30
 """Bytes of images that may wait for the predictor. Beyond that the camera waits, to limit memory."""
@@ -110,7 +109,7 @@ class PredictionWorker:
         self._dispatch = dispatch
         self._scheduler = scheduler
         self._journal = journal
-        self._labels = plan.labels
+        self._plan = plan
         self._image_writer = ImageWriter(plan, journal)
         self._scale = scale
         self._writer = writer
@@ -205,7 +204,7 @@ class PredictionWorker:
             "field": position.id, "well": position.well, "site": position.site,
             "x": position.x, "y": position.y, "z": position.z,
             "objective": position.objective, "pixel_size": field.pixel_size, "of": position.of, "rule": position.rule,
-            "time": position.time, "autofocus": position.autofocus,
+            "time": position.time, "autofocus": position.autofocus, "exposures": list(position.exposures),
             "at_s": round(acquired.elapsed, 3), "focus": acquired.focus,
         }  # fmt: skip
         if acquired.target is not None:
@@ -220,7 +219,7 @@ class PredictionWorker:
 
     def _label(self, field: Field, predicted: _Predicted | None) -> FieldCells | None:
         """Return the cells that are written beside the image; None if the plan wants none, or they cannot be found."""
-        if predicted is None or not self._labels:
+        if predicted is None or not self._plan.labels:
             return None
         try:
             return predicted.cells or find_field_cells(self._predictor, field, predicted.row)
@@ -243,7 +242,7 @@ class PredictionWorker:
             reason = f"Field '{field.id}' does not fit into memory. Use a larger machine, or smaller images."
             self._fail(acquired.position, line, reason, Code.OUT_OF_MEMORY)
             return None
-        again = self._refocus(acquired.position, row.warnings[0])
+        again = find_correction(acquired.position, row.warnings[0], self._plan)
         decision = self._evaluator.evaluate(acquired.position, facts) if again is None else again
         self._finish(acquired.position, decision)
         self.decision_seconds.append(time.perf_counter() - acquired.arrived)
@@ -257,14 +256,6 @@ class PredictionWorker:
             "probability": to_nullable(row.probability[0]),
         }
         return _Predicted(row, prepared.statistics[None], cells)
-
-    def _refocus(self, position: Position, warnings: Sequence[FieldWarning]) -> Decision | None:
-        """Return the request to image an unsharp field again with autofocus, whose rules then decide; else None."""
-        unsharp = any(each.kind == WarningKind.UNSHARP for each in warnings)
-        if not unsharp or position.autofocus or not self._scheduler.refocuses:
-            return None
-        again = replace(position, id=f"{position.id}-focus", of=position.of or position.id, autofocus=True)
-        return Decision((Verdict(0, "refocus", {}, 1.0, (again.id,)),), (Request(again, 1.0, 0.0),))
 
     def _fail(self, position: Position, line: dict[str, Any], reason: str, code: str) -> None:
         """Record that a field cannot be predicted; no rule requests further fields."""

@@ -177,6 +177,14 @@ class Quality(Section):
         0.0,
         description="How far up and down to look for the focus of an unsharp field, to image it again, µm; 0: not.",
     )
+    shorten: int = Field(
+        0,
+        ge=0,
+        le=10,
+        description="How often a field with a saturated channel is imaged again, each time with half the exposure of "
+        "that channel.",
+    )
+    shortest_ms: Positive = Field(1.0, description="Shortest exposure that this may choose, ms.")
     dark_fields: int = Field(
         0,
         ge=0,
