@@ -6,14 +6,12 @@ import logging
 import threading
 import time
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from lociscope.channels import CHANNEL_NAMES
-from lociscope.errors import Code, LociscopeError, MissingExtraError, UsageError
-from lociscope.microscope.configuration import Scale, check_bundle
+from lociscope.errors import Code, LociscopeError, UsageError
+from lociscope.microscope.configuration import Scale, check_bundle, check_libraries
 from lociscope.microscope.engine import StrictEngine
-from lociscope.microscope.facts import check_cells
 from lociscope.microscope.focus import FocusController, HardwareError, first_line
 from lociscope.microscope.hardware import MicroscopeSession, find_scale, open_microscope
 from lociscope.microscope.journal import LOG, Journal
@@ -67,21 +65,18 @@ def check_plan(plan: Plan) -> CheckedPlan:
     """Check everything that can be checked before hardware is touched.
 
     Raises:
-        LociscopeError: A well, preset, objective or configuration does not exist, or a planned field is outside the
-            limits.
+        LociscopeError: A well, preset, objective or configuration does not exist, a planned field is outside the
+            limits, or a library that the plan needs is not installed.
     """
     scale = find_scale(plan)
     positions = plan_positions(plan, scale)
     check_specimen(plan)
+    needs_cells = False
     if plan.limits is not None:
         for position in positions:
             check_limits(position.x, position.y, position.z, plan.limits, f"Field '{position.id}'")
-        if RuleEvaluator(plan, scale, plan.limits).needs_cells:
-            check_cells("A rule about 'differing cells'")
-    if plan.labels:
-        check_cells("`labels = true`")
-    if plan.images == "ome-zarr" and find_spec("zarr") is None:
-        raise MissingExtraError('`images = "ome-zarr"`', "zarr")
+        needs_cells = RuleEvaluator(plan, scale, plan.limits).needs_cells
+    check_libraries(plan, needs_cells=needs_cells)
     return CheckedPlan(plan, scale, positions)
 
 

@@ -39,6 +39,7 @@ class EventScheduler:
         has_capacity: Returns whether another field may be imaged now; False while too many wait for the predictor.
         expects_requests: Returns whether requests may still be added, such as proposals that a person has not answered;
             then the events do not end.
+        correct: Returns where to image a field, which the drift of the stage may have moved.
         positions: Every field that was started, by its name.
     """
 
@@ -66,6 +67,7 @@ class EventScheduler:
         self.waits_for_requested = False
         self.has_capacity: Callable[[], bool] = lambda: True
         self.expects_requests: Callable[[], bool] = lambda: False
+        self.correct: Callable[[Position], Position] = lambda position: position
         self.positions: dict[str, Position] = {}
         self._dropped: list[Skipped] = []
 
@@ -109,7 +111,7 @@ class EventScheduler:
     def events(self) -> Iterator[useq.MDAEvent]:
         """Yield the images to take, until the plan is done, its budget is spent, or `stop` is called."""
         for position in self._next_positions():
-            yield from make_events(position, self._plan)
+            yield from make_events(self.correct(position), self._plan)
 
     def _next_positions(self) -> Iterator[Position]:
         last = None

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lociscope.errors import MissingExtraError
 from lociscope.microscope.conditions import Facts
 
 if TYPE_CHECKING:
@@ -33,19 +31,6 @@ class FieldCells:
 
     segmented: SegmentedField
     predicted: CellPredictions
-
-
-def check_cells(what: str) -> None:
-    """Raise an error unless the libraries that find cells are installed.
-
-    Args:
-        what: What needs them.
-
-    Raises:
-        MissingExtraError: scipy or scikit-image is not installed.
-    """
-    if find_spec("skimage") is None or find_spec("scipy") is None:
-        raise MissingExtraError(what, "cells")
 
 
 def find_field_cells(predictor: Predictor, field: Field, row: Predictions) -> FieldCells:

@@ -30,6 +30,7 @@ _NEW: dict[str, Any] = {
     "images": True,
     "labels": True,
     "quality": True,
+    "specimen": {"drift"},
     "rules": {
         "__all__": {
             "wells", "found", "per", "z_stack", "times", "every_s", "most_per_well", "enough", "stop", "priority",

@@ -18,6 +18,7 @@ from lociscope.images.field import Field
 from lociscope.labels import to_nullable
 from lociscope.microscope.corrections import find_correction
 from lociscope.microscope.decisions import Decision
+from lociscope.microscope.drift import DriftTracker
 from lociscope.microscope.facts import FieldCells, collect_facts, find_field_cells
 from lociscope.microscope.image_writer import ImageWriter
 from lociscope.microscope.journal import Journal
@@ -111,6 +112,8 @@ class PredictionWorker:
         self._journal = journal
         self._plan = plan
         self._image_writer = ImageWriter(plan, journal)
+        self._drift = DriftTracker(plan, journal)
+        scheduler.correct = self._drift.correct
         self._scale = scale
         self._writer = writer
         self._find_target = find_target
@@ -210,6 +213,7 @@ class PredictionWorker:
         if acquired.target is not None:
             line["target"] = list(acquired.target)
         decided = self._decide(field, acquired, line)
+        line |= self._drift.measure(position, field)
         line["image"] = self._image_writer.write(field, position, self._label(field, decided))
         line["kept_s"] = round(time.perf_counter() - acquired.arrived, 4)
         self._journal.append(line)

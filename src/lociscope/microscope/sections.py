@@ -185,6 +185,11 @@ class Quality(Section):
         "that channel.",
     )
     shortest_ms: Positive = Field(1.0, description="Shortest exposure that this may choose, ms.")
+    drift_um: Cost = Field(
+        0.0,
+        description="Most that the stage's drift is corrected by, µm: fields that are imaged again are registered on "
+        "their first image; 0: not. Needs the extra `cells`.",
+    )
     dark_fields: int = Field(
         0,
         ge=0,
@@ -210,6 +215,7 @@ class SpecimenPlan(Section):
     balance: float = Field(0.5, ge=0, le=1, description="How far rare locations are oversampled among the wells.")
     antibodies: dict[str, tuple[str, ...]] = Field({}, description="Locations by well, instead of random ones.")
     cell_line: str | None = Field(None, description="Cell line of every well; by default random for each well.")
+    drift: Range = Field((0.0, 0.0), description="How far the plate creeps along x and y, µm per minute.")
     pace: float = Field(0.0, ge=0, le=100, description="Seconds to wait for each simulated second; 0 does not wait.")
 
     def target(self, well: str) -> tuple[int, ...] | None:
