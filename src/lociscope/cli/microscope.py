@@ -74,7 +74,7 @@ def run(
         return
     folder = output or Path(described.output)
     with interrupt_on_termination(), console.progress("imaging") as progress:
-        observers = [TerminalAnswers()] if described.mode == "propose" else []
+        observers = [TerminalAnswers()] if described.may_ask else []
         result = run_microscope(described, folder, bundle=bundle, log=log, observers=observers, progress=progress)
     _print_result(result, folder, as_json)
     _exit(result)

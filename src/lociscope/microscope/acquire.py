@@ -182,7 +182,7 @@ def _acquire(
     result.new, result.skipped, result.decision_seconds = loop.new_fields, loop.list_skipped(), worker.decision_seconds
     journal.close(
         result.skipped,
-        finished=not (result.error or result.interrupted or loop.proposals.pending or loop.skipped_fields),
+        finished=not (result.error or result.interrupted or loop.proposals.pending or result.to_try_again),
     )
     writer = loop.writer
     try:

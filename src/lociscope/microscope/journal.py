@@ -45,7 +45,10 @@ if TYPE_CHECKING:
     from lociscope.microscope.plan import Plan
 
 SCHEMA = 4
-_CHANGEABLE = "Only budget, quality, microscope.timeout_s, mode, images, labels, output and log of a plan may change."
+_CHANGEABLE = (
+    "Only budget, quality, microscope.timeout_s, microscope.turns, mode, images, labels, output and log of a plan may "
+    "change."
+)
 LOG = "micro-manager.log"
 SOURCE = "lociscope microscope"
 

@@ -12,11 +12,12 @@ from __future__ import annotations
 import logging
 import math
 import threading
+import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lociscope.microscope.corrections import CORRECTIONS, may_correct
 from lociscope.microscope.decisions import Decision, Skipped, SkipReason
-from lociscope.microscope.event_scheduler import EventScheduler
+from lociscope.microscope.event_scheduler import POLL_S, EventScheduler
 from lociscope.microscope.journal_lines import is_judged
 from lociscope.microscope.prediction_worker import PredictionWorker
 from lociscope.microscope.proposals import ProposalQueue
@@ -127,6 +128,7 @@ class SteeringLoop:
         self.scheduler.waits_for_requested = evaluator.waits_for_requested or may_correct(plan)
         self.proposals = ProposalQueue(self._carry_out, journal.append_answer, journal.read_answers())
         self.scheduler.expects_requests = lambda: self.proposals.expects_answers
+        self.scheduler.agrees_to_turn = self._ask_to_turn
         self.writer = LogWriter(log, "microscope", is_ending=self._ending.is_set)
         self.worker = PredictionWorker(
             plan, predictor, evaluator, self._dispatch, self.scheduler, journal, scale, self.writer,
@@ -245,6 +247,15 @@ class SteeringLoop:
         if self.plan.mode == "propose":
             self.proposals.propose(field, well, decision)
         self.scheduler.add_decision(field)
+
+    def _ask_to_turn(self, before: str, after: str) -> bool:
+        """Ask a person to change the objective, and wait for the answer, in the thread of the camera."""
+        named = [f"{name} ({self.plan.objective(name).immersion})" for name in (before, after)]
+        question = self.proposals.ask_change(" to ".join(named))
+        logger.info("waiting for a person to change the objective from %s", " to ".join(named))
+        while (answer := self.proposals.find_answer(question)) is None:
+            time.sleep(POLL_S)
+        return answer
 
     def _carry_out(self, requests: Sequence[Request], stops: Sequence[Stop]) -> None:
         self.scheduler.add_requests(requests, stops)

@@ -98,6 +98,19 @@ class Plan(Section):
             raise UsageError(f"{what}: {error}", code=error.code) from error
         return plan
 
+    def needs_person(self, before: str, after: str) -> bool:
+        """Return whether a person must agree to the change from one objective to another, by their names."""
+        if before == after or self.microscope.turns == "all":
+            return False
+        same = self.objective(before).immersion == self.objective(after).immersion
+        return self.microscope.turns == "ask" or not same
+
+    @property
+    def may_ask(self) -> bool:
+        """Whether a run of it may have to ask a person: for proposals, or before the objective changes."""
+        names = [each.name for each in self.objectives]
+        return self.mode == "propose" or any(self.needs_person(one, other) for one in names for other in names)
+
     def objective(self, name: str | None) -> Objective:
         """Return an objective by its name; None is that of the overview.
 

@@ -40,6 +40,8 @@ class ImagedField:
 class RequestQueue:
     """Orders requested fields by priority and urgency, and applies the limits of their rules.
 
+    Fields with an objective that a person must change to come last, objective by objective.
+
     Args:
         plan: The plan.
         imaged: The fields that earlier calls imaged.
@@ -52,7 +54,7 @@ class RequestQueue:
         self._light: dict[str, float] = {}
         for each in imaged:
             self._count(each)
-        self._heaps: dict[str, list[tuple[int, float, int, Position]]] = {"now": [], "last": []}
+        self._heaps: dict[str, list[tuple[int, int, float, int, Position]]] = {"now": [], "last": []}
         self._series: list[tuple[float, int, Position]] = []
         self._known: set[str] = set()
         self._closed: set[int] = set()
@@ -87,7 +89,13 @@ class RequestQueue:
             return
         rule = None if position.rule is None else self._plan.rules[position.rule - 1]
         priority, order = (5, "last") if rule is None else (rule.priority, rule.order)
-        heapq.heappush(self._heaps[order], (-priority, -request.urgency, number, position))
+        turn = self._find_turn(position)
+        heapq.heappush(self._heaps["last" if turn else order], (turn, -priority, -request.urgency, number, position))
+
+    def _find_turn(self, position: Position) -> int:
+        """Return the number of an objective that a person must change to, after all others; 0 for one that turns."""
+        names = [each.name for each in self._plan.objectives]
+        return names.index(position.objective) if self._plan.needs_person(names[0], position.objective) else 0
 
     def close_rule(self, number: int) -> None:
         """Drop what a rule still requests; it has found enough."""

@@ -36,6 +36,12 @@ class Microscope(Section):
         30.0, gt=0, le=3600, description="Most seconds that one image may take, besides its exposure."
     )
 
+    turns: Literal["ask", "same-immersion", "all"] = Field(
+        "same-immersion",
+        description="Which changes of the objective happen without asking a person: none, those that keep the "
+        "immersion, or all.",
+    )
+
 
 class Objective(Section):
     """`[[objectives]]`: the objectives that may be used; the first is for the overview."""
@@ -44,6 +50,9 @@ class Objective(Section):
     label: str | None = Field(None, description="Its label in the turret; by default its name.")
     pixel_size: Positive | None = Field(
         None, description="Side of a pixel in µm; by default that of the configuration."
+    )
+    immersion: Literal["air", "water", "glycerol", "silicone", "oil"] = Field(
+        "air", description="What is between it and the plate."
     )
     focus_um: float = Field(0.0, ge=-1e4, le=1e4, description="Added to the focus with this objective, µm.")
 
