@@ -16,7 +16,7 @@ def test_the_hash_of_schema_2_knows_no_later_key(make_plan: Any) -> None:
         del values[key]
     del values["microscope"]["timeout_s"], values["microscope"]["turns"], values["specimen"]["drift"]
     for objective in values["objectives"]:
-        del objective["immersion"]
+        del objective["immersion"], objective["offset_um"]
     for rule in values["rules"]:
         for key in NEW:
             del rule[key]

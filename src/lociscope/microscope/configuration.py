@@ -158,6 +158,16 @@ def _find_pixel_size(objective: Objective, turret: str, setup: Setup) -> float:
     return size
 
 
+def require_scikit_image(what: str) -> None:
+    """Raise an error unless scikit-image and SciPy are installed.
+
+    Raises:
+        MissingExtraError: One of them is not.
+    """
+    if find_spec("skimage") is None or find_spec("scipy") is None:
+        raise MissingExtraError(what, "cells")
+
+
 def check_libraries(plan: Plan, *, needs_cells: bool) -> None:
     """Raise an error unless the libraries that a plan needs are installed.
 
@@ -171,8 +181,8 @@ def check_libraries(plan: Plan, *, needs_cells: bool) -> None:
     keys = {"A rule about 'differing cells'": needs_cells, "`labels`": plan.labels,
             "`quality.drift_um`": plan.quality.drift_um > 0}  # fmt: skip
     what = next((key for key, given in keys.items() if given), None)
-    if what is not None and (find_spec("skimage") is None or find_spec("scipy") is None):
-        raise MissingExtraError(what, "cells")
+    if what is not None:
+        require_scikit_image(what)
     if plan.images == "ome-zarr" and find_spec("zarr") is None:
         raise MissingExtraError('`images = "ome-zarr"`', "zarr")
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lociscope.errors import LociscopeError
 from lociscope.images.discovery.sources import find_fields
 from lociscope.images.io.read import read_field
-from lociscope.microscope.positions import is_inside
+from lociscope.microscope.positions import find_offset, is_inside
 from lociscope.microscope.registration import PlacedImage, measure_displacement
 
 if TYPE_CHECKING:
@@ -86,9 +86,10 @@ class DriftTracker:
         except (LociscopeError, IndexError) as error:
             logger.warning("The first image of '%s' cannot be read: %s", position.of, error)
             return None
+        right, up = find_offset(self._plan, line["objective"], position.objective)
         return measure_displacement(
             PlacedImage(first.pixels, line["pixel_size"], line["x"], line["y"]),
-            PlacedImage(field.pixels, field.pixel_size, position.x, position.y),
+            PlacedImage(field.pixels, field.pixel_size, position.x - right, position.y - up),
         )
 
     def _update(self, position: Position, shift: tuple[float, float], missed: tuple[float, float]) -> None:

@@ -36,7 +36,7 @@ _NEW: dict[str, Any] = {
     "labels": True,
     "quality": True,
     "specimen": {"drift"},
-    "objectives": {"__all__": {"immersion"}},
+    "objectives": {"__all__": {"immersion", "offset_um"}},
     "rules": {
         "__all__": {
             "wells", "found", "per", "z_stack", "times", "every_s", "most_per_well", "enough", "stop", "priority",

@@ -136,7 +136,8 @@ def plan_positions(plan: Plan, scale: Scale) -> list[Position]:
     centres = find_well_centres(plan.plate)
     return [
         Position(
-            f"{well}_{site:02d}", well, site, centres[well][0] + dx, centres[well][1] + dy,
+            f"{well}_{site:02d}", well, site,
+            centres[well][0] + dx + objective.offset_um[0], centres[well][1] + dy + objective.offset_um[1],
             find_focus(plan, objective), objective.name,
         )
         for well in expand_wells(plan.plate)
@@ -167,10 +168,11 @@ def positions_around(
     side = next(side for side in range(1, 11) if side * side >= sites)
     grid = sorted(_make_grid((side, side), scale.field_um(objective.name), 0.0), key=lambda at: at[0] ** 2 + at[1] ** 2)
     focus = find_focus(plan, objective)
+    right, up = find_offset(plan, position.objective, objective.name)
     return [
         Position(
             f"{position.id}-{number}-{objective.name}-{each}" + f"-z{plane:02d}" * (len(planes) > 1),
-            position.well, position.site, position.x + dx, position.y + dy,
+            position.well, position.site, position.x + dx + right, position.y + dy + up,
             focus if focus is None else focus + dz, objective.name, position.of or position.id, number,
             exposures=position.exposures,
         )
@@ -192,6 +194,12 @@ def _make_grid(sites: tuple[int, int], field_um: tuple[float, float], gap: float
 def find_focus(plan: Plan, objective: Objective) -> float | None:
     """Return the focus of an objective in µm, or None if the plan leaves it where it is."""
     return None if plan.plate.z is None else plan.plate.z + objective.focus_um
+
+
+def find_offset(plan: Plan, before: str, after: str) -> tuple[float, float]:
+    """Return by how much the stage moves along x and y to show a place with another objective, µm."""
+    one, other = plan.objective(before).offset_um, plan.objective(after).offset_um
+    return other[0] - one[0], other[1] - one[1]
 
 
 def check_limits(x: float | None, y: float | None, z: float | None, limits: Limits, what: str) -> None:

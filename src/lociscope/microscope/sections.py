@@ -51,6 +51,9 @@ class Objective(Section):
     pixel_size: Positive | None = Field(
         None, description="Side of a pixel in µm; by default that of the configuration."
     )
+    offset_um: Range = Field(
+        (0.0, 0.0), description="Added to the stage position with this objective, so that it shows the same place, µm."
+    )
     immersion: Literal["air", "water", "glycerol", "silicone", "oil"] = Field(
         "air", description="What is between it and the plate."
     )
