@@ -21,7 +21,7 @@ from lociscope.errors import LociscopeError, UsageError
 from lociscope.labels import format_target
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 N = 60
 IDS = [f"f{number:03d}" for number in range(N)]
@@ -62,16 +62,20 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.fixture
-def one_repeat(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One cross-validation in place of two, where the scores are not what is tested."""
-    from lociscope.decide import nested
+@pytest.fixture(scope="module", autouse=True)
+def few_folds() -> Iterator[None]:
+    """Few fits: `tests/decide` tests the scores."""
+    from lociscope.decide import nested, selection
 
-    monkeypatch.setattr(nested, "ONE_REPEAT_FIELDS", 0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(nested, "ONE_REPEAT_FIELDS", 0)
+        patch.setattr(nested, "OUTER_FOLDS", 2)
+        patch.setattr(selection, "INNER_FOLDS", 2)
+        yield
 
 
 @pytest.fixture(scope="module")
-def once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
+def once(few_folds: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
     """Files and `DIR` fitted on them, made once, and the output."""
     import contextlib
     import io
@@ -104,7 +108,6 @@ def test_fit_says_what_it_kept_and_what_to_expect(once: tuple[Path, str, str]) -
     assert set(report.levels) == {"28 classes", "19 classes of 2021", "3 compartments"}
 
 
-@pytest.mark.usefixtures("one_repeat")
 def test_fit_says_what_the_records_of_runs_prove(make_run: Callable[..., Path], tmp_path: Path) -> None:
     one, two = (make_run(name, seed=seed) / "predictions.parquet" for seed, name in enumerate(("one", "two")))
     Predictions.read(two).write(tmp_path / "copy.csv")
@@ -152,7 +155,6 @@ def test_members_that_do_not_say_what_predicted_them_are_named(
     )
 
 
-@pytest.mark.usefixtures("one_repeat")
 def test_members_are_known_by_bundle_views_and_training_wherever_their_files_lie(files: Path) -> None:
     rng = np.random.default_rng(2)
     origins: dict[str, dict[str, Any]] = {
@@ -222,7 +224,6 @@ def test_a_sample_submission_gives_rows_and_their_order(fitted: Path, capsys: py
         ensemble("apply", "DIR", "a.parquet", "b.csv", "-o", "x.csv", "--sample-submission", "sample_submission.csv")
 
 
-@pytest.mark.usefixtures("one_repeat")
 def test_a_catalog_gives_labels_and_groups(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     labels = read_labels(files / "truth.csv")
     entries = [Entry(name, labels[name], antibody=f"HPA{row // 2}") for row, name in enumerate(IDS)]
@@ -254,7 +255,6 @@ def test_other_networks_are_refused(fitted: Path) -> None:
         ensemble("apply", "DIR", "a.parquet", "b.csv", "-o", "out.csv")
 
 
-@pytest.mark.usefixtures("one_repeat")
 def test_without_matplotlib_there_is_an_ensemble_but_no_report(
     files: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

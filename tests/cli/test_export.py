@@ -117,6 +117,7 @@ def test_what_is_no_run_is_refused(lociscope: Command, tmp_path: Path) -> None:
         assert err.startswith(f"lociscope: '{name}' is not a Run: recipe.toml is missing.")
 
 
+@pytest.mark.slow
 def test_a_reference_needs_the_fields_and_says_so(
     lociscope: Command, trained: Trained, tmp_path: Path, write_field: Callable[..., Path]
 ) -> None:

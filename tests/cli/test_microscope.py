@@ -135,6 +135,7 @@ def test_missing_adapters_are_an_error_with_a_remedy(process: Command) -> None:
     assert "mmcore install" in err
 
 
+@pytest.mark.slow
 def test_a_camera_that_times_out_is_one_error_message_and_keeps_the_rest(
     process: Command, plan: Path, tmp_path: Path
 ) -> None:
@@ -240,10 +241,11 @@ def test_a_mode_that_does_not_exist(lociscope: Command, plan: Path) -> None:
     assert (code, "mode        observe" in out) == (0, True)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 @pytest.mark.parametrize(
     "end",
-    ["page", *(pytest.param(each, marks=pytest.mark.slow) for each in ("SIGTERM", "SIGHUP", "SIGINT", "run"))],
+    ["page", "SIGTERM", "SIGHUP", "SIGINT", "run"],
 )
 def test_a_run_with_a_live_page_is_ended_by_the_page_or_a_signal(
     environment: dict[str, str], plan: Path, tmp_path: Path, end: str

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from lociscope.artifacts.bundle import encode_reference, read_bundle, write_bundle
+from lociscope.images.discovery.naming import Rules
 from lociscope.images.field import Field
+from lociscope.images.io.write import write_planes
 from lociscope.predict.predictor import open_bundle
 from lociscope.predict.reference import measure_reference
 from lociscope.registry.model_registry import Registry
+from lociscope.workflows.predict import predict_files
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Command = Callable[..., tuple[int, str, str]]
-WriteField = Callable[..., Path]
 
 
 def pixels(seed: int, gain: float = 1.0) -> np.ndarray:
@@ -26,15 +32,28 @@ def pixels(seed: int, gain: float = 1.0) -> np.ndarray:
     return np.asarray(np.clip(made, 0, 255), np.uint8)
 
 
-@pytest.fixture
-def logs(lociscope: Command, write_field: WriteField, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def predicted(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Twelve fields each in `before.*`, similar ones in `similar.*`, and dim red ones in `dim.*` (.db and .parquet)."""
+    folder = tmp_path_factory.mktemp("predicted")
     for name, first, gain in (("before", 0, 1.0), ("similar", 100, 1.0), ("dim", 200, 0.3)):
         for number in range(12):
-            write_field(f"f{number}", tmp_path / name, pixels(first + number, gain))
-        words = ("--pixel-size", 164 / 32, "--embeddings", "--log", f"{name}.db")
-        assert lociscope("predict", name, "-o", f"{name}.parquet", *words)[0] == 0
-    return tmp_path
+            write_planes(folder / name, f"f{number}", pixels(first + number, gain))
+        predict_files(
+            folder / name,
+            folder / f"{name}.parquet",
+            bundle=tiny_bundle,
+            rules=Rules(pixel_size=164 / 32),
+            embeddings=True,
+            log=str(folder / f"{name}.db"),
+        )
+    return folder
+
+
+@pytest.fixture
+def logs(lociscope: Command, predicted: Path, tmp_path: Path) -> Path:
+    """A copy of what `predicted` holds, in the current folder."""
+    return shutil.copytree(predicted, tmp_path, dirs_exist_ok=True)
 
 
 @pytest.fixture

@@ -549,6 +549,7 @@ def test_an_interrupted_prediction_says_so_and_resumes(
     assert (tmp_path / "out.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
 
 
+@pytest.mark.slow
 def test_killed_again_and_again_nothing_is_lost_or_doubled(
     process: Command, environment: dict[str, str], many: Path, tmp_path: Path
 ) -> None:

@@ -90,7 +90,7 @@ def test_a_file_that_is_not_a_list_of_failures_is_refused(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     ("words", "sentence"),
-    [(("-s", "train.epochs=4"), "is a Run of another recipe"), (("-s", "augment.flip=false"), "of another recipe")],
+    [(("-s", "train.epochs=4"), "is a Run of another recipe"), (("-s", "augment.flip=true"), "of another recipe")],
 )
 def test_a_run_of_another_recipe_is_refused(
     lociscope: Command, training: Any, trained: Trained, words: tuple[str, ...], sentence: str

@@ -77,6 +77,7 @@ def test_a_store_that_cannot_be_written(lociscope: Command, training: Any, tmp_p
     assert not (tmp_path / "run" / "recipe.toml").exists()
 
 
+@pytest.mark.slow
 def test_a_refusal_of_folds_is_no_hindrance_and_one_may_be_without_locations(
     lociscope: Command, training: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -172,6 +172,7 @@ def test_a_signal_that_comes_within_a_wait_is_heard() -> None:
     assert stop.wait(60)
 
 
+@pytest.mark.slow
 def test_killed_at_random_while_fields_come(
     process: Command, environment: dict[str, str], write_field: WriteField, tmp_path: Path
 ) -> None:

@@ -73,6 +73,7 @@ def test_pictures_that_are_not_packed(tmp_path: Path) -> None:
     assert (read.valid.x[:] == packed.valid.x[:]).all()
 
 
+@pytest.mark.slow
 def test_a_store_keeps_the_same_pixels_once(tmp_path: Path) -> None:
     store = tmp_path / "store"
     first = load_training_data(recipe(), None, tmp_path / "packed", [], store=store)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from lociscope.artifacts.recipe import Data
 from lociscope.data.simulated import prepare_simulated, simulation_key
@@ -12,6 +13,7 @@ def settings(**changes: object) -> Data:
     return Data.model_validate({"size": 32, "simulated_size": 64, "fields": 6} | changes)
 
 
+@pytest.mark.slow
 def test_the_same_fields_whatever_the_workers() -> None:
     alone, together = list(prepare_simulated(settings())), list(prepare_simulated(settings(), workers=2))
     assert [field.id for field in alone] == [field.id for field in together]

@@ -19,6 +19,7 @@ def fields(seed: int, n: int = 600) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     return truth, p, p >= best_expected_f1(p) / 2
 
 
+@pytest.mark.slow
 def test_the_interval_covers_new_fields_and_is_nearer_than_the_score_itself() -> None:
     inside, far, naive = [], [], []
     for seed in range(40):

@@ -50,6 +50,7 @@ def test_choosing_is_deterministic(networks: Networks, selected: SelectionResult
     assert again.decider.thresholds.thresholds_.tolist() == selected.decider.thresholds.thresholds_.tolist()
 
 
+@pytest.mark.slow
 def test_the_expected_score_covers_that_of_new_fields(
     findings: EnsembleReport, selected: SelectionResult, new_fields: Networks
 ) -> None:

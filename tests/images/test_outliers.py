@@ -40,7 +40,7 @@ def expected(pixels: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarra
 def test_hot_and_dead_pixels_in_any_layout(
     monkeypatch: pytest.MonkeyPatch, kind: type[np.number], shape: tuple[int, int, int], threads: int
 ) -> None:
-    monkeypatch.setattr(outliers, "_PART_BYTES", 100)  # several parts
+    monkeypatch.setattr(outliers, "PART_BYTES", 100)  # several parts
     monkeypatch.setattr(outliers, "PARALLEL_BYTES", 0)
     rng = np.random.default_rng(1)
     pixels = rng.integers(100, 104, shape).astype(kind)

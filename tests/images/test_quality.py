@@ -178,6 +178,7 @@ def blurred(plane: np.ndarray, sigma: float) -> np.ndarray:
     return np.clip(soft, 0, 255).astype(np.uint8)
 
 
+@pytest.mark.slow
 def test_a_nucleus_channel_without_nuclei() -> None:
     fields = [simulated(seed) for seed in range(16)]
     assert all(warnings_of(pixels) == () for pixels in fields)

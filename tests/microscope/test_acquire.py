@@ -191,7 +191,10 @@ def test_a_planned_field_outside_the_limits_refuses_the_plan(
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("error", [TimeoutError("no frame"), RuntimeError("Camera image buffer read failed")])
+@pytest.mark.parametrize(
+    "error",
+    [TimeoutError("no frame"), pytest.param(RuntimeError("Camera image buffer read failed"), marks=pytest.mark.slow)],
+)
 def test_a_camera_that_times_out_keeps_what_was_acquired(
     make_plan: Any, predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
@@ -255,6 +258,7 @@ def test_a_second_call_resumes_after_an_interrupt(
     assert len(names) == len(set(names)) == result.fields == 10
 
 
+@pytest.mark.slow
 def test_an_interrupt_does_not_wait_long_for_a_picture(
     make_plan: Any, predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -319,6 +323,7 @@ def test_an_interrupt_while_the_last_fields_are_predicted_is_one_too(
     assert run_plan(plan, predictor, tmp_path / "out").fields == 4
 
 
+@pytest.mark.slow
 def test_a_predictor_that_never_comes_back_ends_the_run(
     make_plan: Any, predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -107,6 +107,7 @@ def test_too_small_for_lenet() -> None:
         build_network("lenet5-1998", 16, {})
 
 
+@pytest.mark.slow
 def test_layers_survive_a_keras_archive_and_export(tmp_path: Path) -> None:
     network = build_network("lenet5-1998", 32, {})
     network.save(tmp_path / "network.keras")

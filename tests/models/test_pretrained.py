@@ -116,7 +116,7 @@ WHOLE = {"efficientnet-lite0": 64, "DenseNet121": 64, "EfficientNetB0": 64, "Mob
     ("backbone", "size", "whole"),
     [
         ("efficientnet-lite0", 64, False),
-        ("ConvNeXtTiny", 32, False),
+        pytest.param("ConvNeXtTiny", 32, False, marks=pytest.mark.slow),
         *(pytest.param(name, size, True, marks=pytest.mark.slow) for name, size in WHOLE.items()),
     ],
 )
@@ -157,7 +157,10 @@ def test_large_ones_survive_a_keras_archive_at_their_smallest(backbone: str, siz
     archived(network, np.random.default_rng(1).random((1, size, size, 4), np.float32), tmp_path)
 
 
-@pytest.mark.parametrize("name", ["pretrained", "frozen", "competition-densenet121", "competition-resnet50v2"])
+@pytest.mark.parametrize(
+    "name",
+    ["pretrained", "frozen", "competition-resnet50v2", pytest.param("competition-densenet121", marks=pytest.mark.slow)],
+)
 def test_stages_of_shipped_recipes_name_layers_that_are_there(name: str) -> None:
     recipe = Recipe.read(name, {"network.weights": "none", "data.size": 64})
     network = build_network(recipe.network.name, recipe.data.size, recipe.network.options)

@@ -64,7 +64,9 @@ def test_the_same_seed_gives_the_same(draw: Draw, reference: Sample) -> None:
     assert compare_samples(draw(20, 3), reference, seed=5) == compare_samples(draw(20, 3), reference, seed=5)
 
 
-@pytest.mark.parametrize(("windows", "grouped_windows"), [(4, 1), pytest.param(20, 5, marks=MONTE_CARLO)])
+@pytest.mark.parametrize(
+    ("windows", "grouped_windows"), [pytest.param(4, 1, marks=pytest.mark.slow), pytest.param(20, 5, marks=MONTE_CARLO)]
+)
 def test_copies_of_few_fields_are_not_evidence_when_grouped(
     draw: Draw, reference: Sample, windows: int, grouped_windows: int
 ) -> None:
@@ -154,6 +156,7 @@ def real(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
     return samples
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("halves", "most"), [(10, 2), pytest.param(100, 5, marks=MONTE_CARLO)])
 def test_other_cells_differ_from_hpa_s_fields_and_halves_of_these_do_not(
     real: dict[str, Sample], halves: int, most: int
@@ -211,6 +214,7 @@ def test_a_brighter_protein_alone_is_noted_and_no_alarm(draw: Draw, reference: S
     assert compare_samples(draw(40, 1, MedianIntensity_green=-4, parts_green=3), reference).drifted
 
 
+@pytest.mark.slow
 def test_a_negligible_difference_is_no_alarm_however_many_fields_prove_it() -> None:
     rng = np.random.default_rng(0)
     tables = [rng.normal(40, 2, (20_000, len(STATISTICS))).astype(np.float32) for _ in range(2)]

@@ -19,6 +19,7 @@ def test_unknown_features_count_as_the_mean_and_extremes_are_clipped(load_script
     assert found.tolist() == [[1.0, 0.0, 3.0]]
 
 
+@pytest.mark.slow
 def test_a_head_learns_soft_targets(load_script: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch) -> None:
     script = load_script("research/distillation")
     monkeypatch.setattr(script, "EPOCHS", 30)

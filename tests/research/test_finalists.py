@@ -52,6 +52,7 @@ def folder(script: Callable[[str], ModuleType], tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_models_whose_errors_are_their_own_are_better_together(script: Callable[..., Any], folder: Path) -> None:
     found = script("finalists").report(folder, [["good", "other"], ["other"]])
     assert {name: list(seeds) for name, seeds in found["ensembles"].items()} == {
@@ -122,6 +123,7 @@ def test_a_set_is_opened_once_per_model(
         outputs.main(["runs/a", "--out", str(tmp_path)])
 
 
+@pytest.mark.slow
 def test_strangers_are_the_fields_that_the_catalog_keeps_for_tests(
     script: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

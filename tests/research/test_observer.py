@@ -51,6 +51,7 @@ def test_scores(script: ModuleType) -> None:
     assert found["least"]["probability"] == pytest.approx(0.45)
 
 
+@pytest.mark.slow
 def test_the_forest_distinguishes_what_differs_and_nothing_else(script: ModuleType) -> None:
     random = np.random.default_rng(0)
     real, same = random.normal(size=(30, 224)), random.normal(size=(30, 224))

@@ -56,6 +56,7 @@ def words(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return [str(folder / "run"), *(word if word.startswith("--") else str(folder / word) for word in options)]
 
 
+@pytest.mark.slow
 def test_json_holds_four_scores(script: ModuleType, words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert script.main([*words, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)

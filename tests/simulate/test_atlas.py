@@ -82,6 +82,7 @@ def test_an_interrupted_atlas_goes_on_to_the_same_files(
     assert digest(target) == digest(folder)
 
 
+@pytest.mark.slow
 def test_an_atlas_may_lift_rare_places(tmp_path: Path) -> None:
     root = write_atlas(tmp_path / "a", fields=6, size=SIZE, seed=3, balance=1.0)
     fields = [simulate_field(index, seed=3, size=SIZE, balance=1.0) for index in range(6)]

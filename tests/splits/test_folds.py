@@ -70,6 +70,7 @@ def test_another_seed_is_another_deal() -> None:
     assert not np.array_equal(assign_groups(labels, named, [0.5, 0.5], 0), assign_groups(labels, named, [0.5, 0.5], 1))
 
 
+@pytest.mark.slow
 def test_real_antibodies(real_data: Path) -> None:
     rows = read_labels(real_data / "tables" / "hpa_v18_without_uncertain.csv")
     labels = np.zeros((len(rows), N_LABELS), np.uint8)

@@ -27,6 +27,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return made
 
 
+@pytest.mark.slow
 def test_the_cost_of_a_network_is_counted_timed_and_kept(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     found = measure_cost(run)
     assert found is not None

@@ -33,11 +33,12 @@ FIELDS, TRAINED_ON = 24, 16
 SMALL: dict[str, dict[str, float]] = {
     "alexnet-2012": {"units": 16},
     "alexnet": {"width": 0.1},
+    "lenet5": {"width": 0.2},
     "gapnet-pl": {"width": 0.25},
 }
 LEAST_SIZE = {"alexnet-2012": 67}
-QUICK = {"small"}
-"""The network of the ordinary run; `tests/models` exports the others there, untrained, and `tests/cli` lenet5."""
+QUICK = {"lenet5"}
+"""The network of the ordinary run; `tests/models` exports others there, untrained."""
 
 
 @pytest.fixture(scope="module")

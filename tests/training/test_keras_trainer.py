@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -25,10 +26,13 @@ from lociscope.training.keras_trainer import fit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from lociscope.processes.progress import ProgressCallback
 
+TINY = f"{Path(__file__).parents[1] / 'fixtures' / 'tiny_network.py'}:build"
+LENET5 = {"width": 0.2, "dropout": 0.3}
+STILL: dict[str, Any] = {"flip": False, "shift": 0.0, "gain": 0.0, "noise": 0.0, "channel_dropout": 0.0}
+"""No augmentation: TensorFlow traces it in a second."""
 SOURCE = Provenance("simulated", fields=36, seed=0)
 
 
@@ -46,9 +50,10 @@ def packed(n: int, seed: int = 0) -> PackedFields:
 
 def recipe(**train: object) -> Recipe:
     settings = {"epochs": 3, "batch": 8, "checkpoint_steps": 2, "learning_rate": 0.01} | train
-    stages, dropout = settings.pop("stages", []), settings.pop("dropout", 0.3)
-    network = {"width": 0.2, "dropout": dropout}
-    tables = {"data": {"size": 32}, "network": network, "train": settings, "stages": stages}
+    network, stages, augment = (
+        settings.pop(*word) for word in (("network", {"name": TINY}), ("stages", []), ("augment", {}))
+    )
+    tables = {"data": {"size": 32}, "network": network, "train": settings, "stages": stages, "augment": augment}
     return Recipe.from_dict(tables, "test")
 
 
@@ -162,7 +167,7 @@ def test_a_run_holds_what_the_design_says(alone: Run) -> None:
 
 
 def test_it_learns(tmp_path: Path) -> None:
-    run = train(tmp_path / "run", epochs=4, batch=4, learning_rate=0.02)
+    run = train(tmp_path / "run", epochs=8, batch=4, learning_rate=0.05, augment=STILL)
     losses = [row["val_loss"] for row in run.read_history()]
     assert min(losses) < 0.6 * losses[0]
 
@@ -181,6 +186,7 @@ def test_another_recipe_or_other_fields_are_refused(alone: Run) -> None:
 
 
 STAGED: dict[str, Any] = {
+    "network": LENET5,
     "ema": 0.9,
     "stages": [
         {"unfreeze_from": "head", "epochs": 1, "learning_rate": 0.02},
@@ -212,17 +218,17 @@ HEAD_ONLY = [{"unfreeze_from": "head", "epochs": 2, "learning_rate": 0.1}]
 
 @pytest.fixture(scope="module")
 def frozen(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return train(tmp_path_factory.mktemp("frozen") / "run", stages=HEAD_ONLY, checkpoint_steps=1)
+    return train(tmp_path_factory.mktemp("frozen") / "run", stages=HEAD_ONLY, checkpoint_steps=1, augment=STILL)
 
 
 @pytest.mark.slow
 def test_the_number_of_checkpoints_does_not_change_a_frozen_stage(frozen: Run, tmp_path: Path) -> None:
-    assert same(frozen, train(tmp_path / "run", stages=HEAD_ONLY, checkpoint_steps=100))
+    assert same(frozen, train(tmp_path / "run", stages=HEAD_ONLY, checkpoint_steps=100, augment=STILL))
 
 
 def test_a_frozen_stage_leaves_the_first_layers_as_they_were(frozen: Run) -> None:
     keras.utils.set_random_seed(0)
-    fresh = build_network("lenet5", 32, {"width": 0.2, "dropout": 0.3})
+    fresh = build_network(TINY, 32, {})
     trained = load_network(frozen.best_model)
     changed = {
         variable.path.split("/")[0]
@@ -259,7 +265,16 @@ def test_patience_ends_a_training_also_after_a_cut(tmp_path: Path) -> None:
 
 def test_a_loss_that_is_nan_stops_with_advice(tmp_path: Path) -> None:
     with pytest.raises(LociscopeError, match=r"diverged\. Try another Run with a tenth of the learning_rate, 1[.;]"):
-        train(tmp_path / "run", learning_rate=10.0, optimizer="sgd", epochs=40, weight_decay=1.0, warmup=0.0)
+        train(
+            tmp_path / "run",
+            network=LENET5,
+            learning_rate=10.0,
+            optimizer="sgd",
+            epochs=40,
+            weight_decay=1.0,
+            warmup=0.0,
+            augment=STILL,
+        )
     assert not Run(tmp_path / "run").done
 
 
@@ -302,7 +317,7 @@ def test_too_little_memory_says_what_to_try(
 
 @pytest.mark.parametrize("loss", ["soft_f1", pytest.param("asymmetric", marks=pytest.mark.slow)])
 def test_every_loss_teaches(tmp_path: Path, loss: str) -> None:
-    run = train(tmp_path / "run", loss=loss, epochs=3, batch=4, schedule="constant")
+    run = train(tmp_path / "run", loss=loss, epochs=8, batch=4, learning_rate=0.05, schedule="constant", augment=STILL)
     losses = [row["val_loss"] for row in run.read_history()]
     assert min(losses) < 0.9 * losses[0]
 

@@ -94,3 +94,11 @@ def test_of_many_layers_some_are_named() -> None:
     with pytest.raises(UsageError, match=r"Among its layers: block0_dense, block5_dense, .*block35_dense\.$"):
         check_stages(model, recipe("zzz"))
     check_stages(model, recipe("head", "block2", "all"))
+
+
+def test_the_head_of_a_network_without_dropout_is_its_last_layer() -> None:
+    field = keras.Input((8, 8, 4))
+    pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3, name="first")(field))
+    model = keras.Model(field, keras.layers.Dense(28, name="last")(pooled))
+    freeze(model, "head")
+    assert learning(model) == {"last"}

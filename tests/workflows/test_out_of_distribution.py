@@ -48,6 +48,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(out_of_distribution, "PICTURES", 4)
 
 
+@pytest.mark.slow
 def test_known_fields_and_other_pictures(quick: None, make_bundle: MakeBundle, tmp_path: Path) -> None:
     folder = make_bundle(tmp_path / "b", side=64)
     fit = out_of_distribution.fit_out_of_distribution(folder, folder, fields=100, false_alarms=0.05)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lociscope.images.scale import PARALLEL_BYTES, view_lines
+from lociscope.images.scale import PARALLEL_BYTES, PART_BYTES, view_lines
 from lociscope.processes.threads import map_ranges
 
 ISOLATION = 6.0
@@ -21,8 +21,6 @@ factor for the others is only `FAR_ISOLATION`."""
 
 _ALL_NEIGHBOURS = tuple((down, right) for down in (-1, 0, 1) for right in (-1, 0, 1) if down or right)
 _MIN_SIDE = 3
-_PART_BYTES = 1 << 18
-"""Size of the parts in which a field is searched: with the result, they fit into the second-level cache."""
 
 
 def replace_outliers(pixels: np.ndarray, low: np.ndarray, high: np.ndarray, threads: int = 1) -> np.ndarray:
@@ -107,7 +105,7 @@ def _find_beyond(lines: np.ndarray, part: slice, height: int, low: np.ndarray, h
         high: The same.
     """
     width = lines.shape[1]
-    step = max(1, _PART_BYTES // (width * lines.itemsize))
+    step = max(1, PART_BYTES // (width * lines.itemsize))
     outside = np.zeros(-(-step * width // 8) * 8, bool)
     below = np.empty(step * width, bool)
     at, words = [], []

@@ -26,7 +26,10 @@ STRUCTURE_UM = (1.28, 0.64)
 first, at which noise is lowest; single small spots, such as centrosomes, over several of the second."""
 
 _SAMPLE_SIDE = 128
-_OUTER = (0.1, 99.9)
+_OUTER, _FAR_OUTER = (0.1, 99.9), (0.02, 99.98)
+_MANY = 16
+"""Pixels of the field for each pixel of the input from which a single one matters so little that only those beyond
+`_FAR_OUTER`, a fifth as many, are examined."""
 _NONE, _SURE = 0.03, 0.05
 _LEAST_SIDE = 8
 
@@ -82,7 +85,8 @@ def preprocess(
     plain = _to_working_type(pixels)
     size = pixel_size or HPA_FIELD_UM / max(plain.shape[:2])
     sample = sample_pixels(pixels)
-    low, high = percentiles_of_sorted(sample if plain is pixels else sample_pixels(plain), _OUTER)
+    outer = _OUTER if plain[..., 0].size < _MANY * height * width else _FAR_OUTER
+    low, high = percentiles_of_sorted(sample if plain is pixels else sample_pixels(plain), outer)
     whole = replace_outliers(plain, low, high, threads)
     small = np.ascontiguousarray(np.moveaxis(resize(whole, height, width, threads), -1, 0))
     flat = small.reshape(len(small), -1)

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 WHOLE, HEAD = "all", "head"
 """Values of `stages.unfreeze_from` that are not the name of a layer."""
 _HEAD_LAYERS = ("generalised_mean", "dropout")
-"""Names of the first layers of `lociscope.models.heads.location_head`."""
+"""Names of the first layers of `lociscope.models.heads.location_head`. The head of an own network without them is its
+last layer with weights."""
 _MAX_NAMES = 24
 """Most names that an error message lists."""
 _FINAL_SHARE = 0.01
@@ -110,5 +111,7 @@ def _find_first_trained(layers: list[keras.layers.Layer], first: str) -> int | N
     if first == WHOLE:
         return 0
     if first == HEAD:
-        return next(number for number, layer in enumerate(layers) if layer.name in _HEAD_LAYERS)
+        weighted = [number for number, layer in enumerate(layers) if layer.weights]
+        last = weighted[-1] if weighted else None
+        return next((number for number, layer in enumerate(layers) if layer.name in _HEAD_LAYERS), last)
     return next((number for number, layer in enumerate(layers) if layer.name.startswith(first)), None)

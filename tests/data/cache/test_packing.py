@@ -284,6 +284,7 @@ def test_two_packers_at_once(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["alone", "packed"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="no lock there")
 def test_a_packer_in_another_process(tmp_path: Path) -> None:
     code = KILLED.format(here=str(Path(__file__).parent), folder=str(tmp_path / "packed"))

@@ -117,7 +117,7 @@ def test_a_field_that_comes_again_looks_unlike() -> None:
 # === Workers ===
 
 
-@pytest.mark.parametrize("mixup", [pytest.param(0.0, marks=pytest.mark.slow), 0.5])
+@pytest.mark.parametrize("mixup", [0.0, pytest.param(0.5, marks=pytest.mark.slow)])
 def test_workers_share_each_batch(mixup: float) -> None:
     fields, of = packed(40), 2
     made = Recipe.from_dict({"augment": {"mixup": mixup}, "train": {"batch": 8}}, "test")

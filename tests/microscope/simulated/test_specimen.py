@@ -70,6 +70,7 @@ def test_twice_the_zoom_shows_the_middle_of_the_field_larger(plate: SimulatedPla
     assert correlate(coarse[16:48, 16:48], small) > 0.9
 
 
+@pytest.mark.slow
 def test_cells_do_not_depend_on_the_order_of_imaging(render_again: None, make_plan: Any) -> None:
     plan = make_plan()
     one, other = SimulatedPlate(plan, COARSE), SimulatedPlate(plan, COARSE)
@@ -99,6 +100,7 @@ def test_a_closed_shutter_and_the_plastic_between_wells_are_dark(plate: Simulate
     assert plate.count_cells(view(4500)) == 0
 
 
+@pytest.mark.slow
 def test_a_well_holds_one_antibody(plate: SimulatedPlate) -> None:
     assert plate.target("A1") == (0,)
     assert plate.target("A2") == (23,)

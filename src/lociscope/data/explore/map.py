@@ -18,6 +18,9 @@ MAX_POINTS = 2000
 
 MIN_POINTS = 10
 
+_EXACT_POINTS = 250
+"""Up to this many fields, all pairs are computed in less time than the approximation by trees (Barnes–Hut) takes."""
+
 
 class FieldMap(NamedTuple):
     """A map.
@@ -85,5 +88,6 @@ def _arrange_tsne(values: np.ndarray) -> np.ndarray:
     start = values[:, :2] / max(float(values[:, 0].std()), 1e-9) * 1e-4
     start = start if start.shape[1] == 2 else np.pad(start, ((0, 0), (0, 1)))
     perplexity = min(30.0, (len(values) - 1) / 3)
-    arrange = TSNE(perplexity=perplexity, init=start.astype(np.float32), random_state=0)
+    method = "exact" if len(values) <= _EXACT_POINTS else "barnes_hut"
+    arrange = TSNE(perplexity=perplexity, init=start.astype(np.float32), random_state=0, method=method)
     return np.asarray(arrange.fit_transform(values), np.float64)
