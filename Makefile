@@ -17,7 +17,7 @@ PYTHON_3.11 ?= python3.11
 PYTHON_3.12 ?= python3.12
 PYTHON_3.13 ?= python3.13
 
-.PHONY: demo test test-all test-matrix $(VERSIONS:%=test-%) test-lowest test-napari coverage lint format docs bench sbom lock clean help
+.PHONY: demo test test-all test-matrix $(VERSIONS:%=test-%) test-lowest test-napari test-camacq coverage lint format docs bench sbom lock clean help
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -53,7 +53,7 @@ coverage: $(READY) ## the same tests, and the share of lines that they run, whic
 
 test-all: $(READY) ## every test: also browsers, database servers, documented commands, other interpreters
 	$(BIN)/pytest -n 2 --dist loadfile --cov --cov-report=term
-	$(MAKE) test-matrix test-lowest test-napari
+	$(MAKE) test-matrix test-lowest test-napari test-camacq
 
 test-matrix: ## the tests on every supported Python that is present
 	@for version in $(VERSIONS); do $(MAKE) --no-print-directory test-$$version || exit 1; done
@@ -64,10 +64,18 @@ test-lowest: .venvs/lowest/.ready ## the tests with the oldest releases that pyp
 test-napari: .venvs/napari/.ready ## the tests of the napari plugin, headless, in an environment with Qt
 	QT_QPA_PLATFORM=offscreen .venvs/napari/bin/pytest -p no:napari -p no:npe2 tests/napari_plugin
 
+test-camacq: $(UV) ## the tests of the camacq plugin, inside camacq, which needs Python 3.12
+	@if $(PYTHON_3.12) --version >/dev/null 2>&1; then \
+	  $(MAKE) --no-print-directory .venvs/camacq/.ready && .venvs/camacq/bin/pytest tests/camacq_plugin; \
+	else echo "'$(PYTHON_3.12)' does not run here: the camacq plugin is not tested. Pass PYTHON_3.12=/path/to/python3.12."; fi
+
 $(VERSIONS:%=test-%): test-%: $(UV)
 	@if $(PYTHON_$*) --version >/dev/null 2>&1; then \
 	  $(MAKE) --no-print-directory .venvs/$*/.ready && .venvs/$*/bin/pytest -m "not slow" -n 2 --dist loadfile; \
 	else echo "'$(PYTHON_$*)' does not run here: Python $* is not tested. Pass PYTHON_$*=/path/to/python3."; fi
+
+.venvs/camacq/.ready: $(UV) requirements/camacq.txt pyproject.toml
+	$(call install,.venvs/camacq,$(PYTHON_3.12),requirements/camacq.txt)
 
 $(VERSIONS:%=.venvs/%/.ready): .venvs/%/.ready: $(UV) requirements/dev.txt pyproject.toml
 	$(call install,.venvs/$*,$(PYTHON_$*),requirements/dev.txt)
@@ -107,6 +115,7 @@ lock: $(UV) ## resolve requirements/*.txt anew
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11.1 --upgrade pyproject.toml --extra serve -o requirements/serve.txt
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11.1 --upgrade pyproject.toml --extra all --group dev --group docs -o requirements/dev.txt
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11.1 --upgrade pyproject.toml --extra napari --group napari -o requirements/napari.txt
+	$(UV) pip compile --quiet --universal --generate-hashes --no-header --python-version 3.12 --upgrade pyproject.toml --extra camacq --group camacq -o requirements/camacq.txt
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11.1 --upgrade --resolution lowest-direct pyproject.toml --extra all --group dev -o requirements/lowest.txt
 
 clean: ## remove the environment and what was made

@@ -93,6 +93,8 @@ def default(field: Any) -> str:  # noqa: ANN401
     if field.is_required():
         return "required"
     value = list(field.default) if isinstance(field.default, tuple) else field.default
+    if isinstance(value, bool):
+        value = str(value).lower()
     return "" if value is None or value == {} else f"`{value}`"
 
 

@@ -17,9 +17,10 @@ from lociscope.artifacts.predictions import Predictions
 from lociscope.errors import Code, LociscopeError, UsageError
 from lociscope.images.discovery.sources import read_catalog_sources
 from lociscope.images.io.read import read_field
-from lociscope.microscope import acquire, prediction_worker
+from lociscope.microscope import acquire, image_writer, prediction_worker
 from lociscope.microscope.acquire import check_plan
 from lociscope.microscope.decisions import SkipReason
+from lociscope.microscope.image_writer import PLATE
 from lociscope.microscope.plan_identity import hash_plan
 from lociscope.microscope.simulated.devices import SimulatedCamera
 from lociscope.microscope.simulated.specimen import SimulatedPlate
@@ -134,7 +135,8 @@ def test_only_budget_and_time_limit_may_change(
     done: tuple[Path, RunResult], make_plan: Any, predictor: Predictor, change: dict[str, Any]
 ) -> None:
     with pytest.raises(
-        LociscopeError, match=r"another plan.*Only budget, quality, microscope.timeout_s, mode, output and log .* may"
+        LociscopeError,
+        match=r"another plan.*Only budget, .* images, labels, output and log .* may",
     ):
         run_plan(make_plan(change), predictor, done[0])
 
@@ -423,7 +425,7 @@ def test_a_field_that_cannot_be_predicted_is_listed(
     result = run_plan(make_plan(), predictor, tmp_path / "out")
     assert [(failure.id, failure.code) for failure in result.failures] == [("A1_02", code)]
     assert "A1_02" in (tmp_path / "out" / "failures.csv").read_text()
-    assert (tmp_path / "out" / "fields" / "A1_02.ome.tif").exists()
+    assert (tmp_path / "out" / PLATE / "A" / "1" / "2" / "zarr.json").exists()
     assert "A1_02" not in Catalog.read(tmp_path / "out" / "catalog.parquet").ids
 
 
@@ -434,7 +436,7 @@ def test_what_ends_the_predictor_ends_the_run(
     def fail(*args: object) -> None:
         raise error
 
-    monkeypatch.setattr(prediction_worker, "write_ome_tiff", fail)
+    monkeypatch.setattr(image_writer, "write_ome_zarr", fail)
     result = run_plan(make_plan(), predictor, tmp_path / "out")
     assert result.fields == 0
     assert result.error is not None

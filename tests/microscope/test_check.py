@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 
 from lociscope.microscope.acquire import check_plan
-from lociscope.microscope.check import Finding, check_microscope
+from lociscope.microscope.check import check_microscope
 from lociscope.microscope.simulated.devices import SimulatedCamera, SimulatedShutter, SimulatedStage
 from lociscope.microscope.simulated.specimen import SimulatedPlate
 from lociscope.predict.predictor import Predictor, open_bundle
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from lociscope.microscope.finding import Finding
 
 
 @pytest.fixture(scope="module")

@@ -83,4 +83,5 @@ def test_the_page_of_keys_is_the_model(load_script: Callable[[str], ModuleType])
     shown = (DOCS / "reference" / "microscope-plan.md").read_text(encoding="utf-8")
     assert shown == module.page(), "python docs/_generate/plan_page.py > docs/reference/microscope-plan.md"
     paths = [path for _, path in module.TABLES]
-    assert {path[0] for path in paths} == set(Plan.model_fields) - {"schema_", "output", "bundle", "log", "mode"}
+    keys = {"schema_", "output", "bundle", "log", "mode", "images", "labels"}
+    assert {path[0] for path in paths} == set(Plan.model_fields) - keys

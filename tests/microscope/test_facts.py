@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lociscope.images.field import Field
-from lociscope.microscope.facts import collect_facts, measure_differing_cells
+from lociscope.microscope.facts import collect_facts, find_field_cells, measure_differing_cells
 from lociscope.predict.predictor import open_bundle
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ def test_cells_are_found_only_where_a_rule_needs_them(tiny_bundle: Path) -> None
     predictor = open_bundle(tiny_bundle, threads=1)
     field = Field("f", np.zeros((64, 64, 4), np.uint8), 2.56)
     row = predictor.run([predictor.prepare(field)])
-    facts = collect_facts(predictor, field, row, with_cells=False)
+    facts = collect_facts(row, None)
     assert (facts.status, facts.locations, facts.differing_cells) == (row.status[0], len(row.predicted[0]), None)
-    assert collect_facts(predictor, field, row, with_cells=True).differing_cells is None  # a blank field has no cell
+    assert (
+        collect_facts(row, find_field_cells(predictor, field, row)).differing_cells is None
+    )  # a blank field has no cell

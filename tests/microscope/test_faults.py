@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 
 from lociscope.errors import Code, LociscopeError
-from lociscope.images.io.write import write_ome_tiff
-from lociscope.microscope import acquire, engine, prediction_worker, safeguards
+from lociscope.images.io.container import PlaneRef
+from lociscope.images.io.write import write_ome_zarr
+from lociscope.images.io.zarr_layout import list_images, read_attributes
+from lociscope.microscope import acquire, engine, image_writer, safeguards
 from lociscope.microscope.acquire import check_plan
 from lociscope.microscope.decisions import SkipReason
+from lociscope.microscope.image_writer import PLATE
 from lociscope.microscope.simulated.devices import SimulatedCamera, SimulatedShutter, SimulatedStage
 from lociscope.microscope.simulated.specimen import SimulatedPlate
 from lociscope.predict.predictor import Predictor, open_bundle
@@ -87,9 +90,10 @@ def check_kept(out: Path) -> None:
     """Every field that has a decision has its image, and the other way round."""
     lines = out / "decisions.jsonl"
     decided = {json.loads(line)["field"] for line in lines.read_text().splitlines()} if lines.exists() else set()
-    folder = out / "fields"
-    imaged = {path.name.removesuffix(".ome.tif") for path in folder.iterdir()} if folder.exists() else set()
-    assert decided == imaged
+    plate = out / PLATE
+    imaged = [image.ref for image in list_images(PlaneRef(plate))] if plate.exists() else []
+    names = [read_attributes(ref.file)["multiscales"][0]["name"] for ref in imaged]
+    assert sorted(decided) == sorted(names)
 
 
 def fail_at(numbers: set[int], error: Callable[[], Exception]) -> Any:
@@ -188,9 +192,9 @@ def test_a_disk_that_is_full_or_lost_ends_the_run_and_the_next_call_resumes(
         if calls[0] == 3:
             text = "No space left on device" if what == "full" else "Stale file handle"
             raise LociscopeError(f"Cannot write '{path}': {text}. Correct that.", code=Code.UNWRITABLE)
-        write_ome_tiff(path, field)
+        write_ome_zarr(path, field)
 
-    monkeypatch.setattr(prediction_worker, "write_ome_tiff", fail)
+    monkeypatch.setattr(image_writer, "write_ome_zarr", fail)
     result = run(make_plan({"rules": []}), predictor, tmp_path / "out")
     assert result.error is not None
     assert (result.error.code, result.fields) == (Code.UNWRITABLE, 2)

@@ -113,7 +113,7 @@ def test_a_failure_of_an_earlier_version_has_no_code(make_plan: Any, tmp_path: P
     [
         ("{", "is damaged"),
         ("[]", "states no schema"),
-        ('{"schema": 4}', "has schema 4, newer than 3"),
+        ('{"schema": 5}', "has schema 5, newer than 4"),
         ('{"schema": 1}', "was started with another plan"),
     ],
 )

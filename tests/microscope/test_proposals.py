@@ -121,5 +121,5 @@ def test_a_proposal_as_data() -> None:
     queue.propose("A1_01", "A1", decision(1))
     assert queue.all()[0].to_dict() == {
         "id": "A1_01-1", "field": "A1_01", "well": "A1", "rule": 1, "because": {"Nucleoli": 0.9}, "urgency": 0.5,
-        "state": "pending", "by": "", "fields": ["A1_01-1"], "objective": "20x", "stops": [],
+        "state": "pending", "by": "", "fields": ["A1_01-1"], "objective": "20x", "stops": [], "change": "",
     }  # fmt: skip

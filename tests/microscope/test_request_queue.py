@@ -47,7 +47,7 @@ def test_limits_of_a_rule(make_plan: Any, key: str, reason: SkipReason) -> None:
 
 def test_the_light_budget_counts_a_field_with_those_around_it(make_plan: Any) -> None:
     plan = make_plan({"rules": [ONE], "budget.light_s": 1.0})
-    assert light_seconds(plan) == pytest.approx(0.4)
+    assert light_seconds(plan, ImagedField(None, "A1", "A1_01")) == pytest.approx(0.4)
     queue = RequestQueue(plan, [ImagedField(None, "A1", "A1_01")])
     for name in "ab":
         queue.add(Request(wanted(name), 0.5))

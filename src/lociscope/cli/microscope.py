@@ -74,7 +74,7 @@ def run(
         return
     folder = output or Path(described.output)
     with interrupt_on_termination(), console.progress("imaging") as progress:
-        observers = [TerminalAnswers()] if described.mode == "propose" else []
+        observers = [TerminalAnswers()] if described.may_ask else []
         result = run_microscope(described, folder, bundle=bundle, log=log, observers=observers, progress=progress)
     _print_result(result, folder, as_json)
     _exit(result)
@@ -148,6 +148,10 @@ def check(
     plan: Annotated[str, typer.Argument(help="A plan (.toml), or the name of a shipped one: simulated, demo.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The JSON file to write.")] = Path("check.json"),
     bundle: BundlePath = None,
+    fit: Annotated[
+        bool,
+        typer.Option("--fit", help="Also fit A1, the rotation, the camera, and the offsets of each objective."),
+    ] = False,
 ) -> None:
     """Walk through a plan on its microscope: move, turn, focus and image once; write what was found."""
     from lociscope.microscope.plan import Plan
@@ -155,9 +159,11 @@ def check(
 
     passed = True
     with interrupt_on_termination():
-        for finding in check_on_microscope(Plan.read(plan), output, bundle=bundle):
+        for finding in check_on_microscope(Plan.read(plan), output, bundle=bundle, fit=fit):
             print(f"{'ok  ' if finding.passed else 'FAIL'}  {finding.what}: {finding.text}", flush=True)
             passed &= finding.passed
+            if "toml" in finding.values:
+                print(f"\n{finding.values['toml']}", end="")
     if not passed:
         raise typer.Exit(Exit.CHECK_FAILED)
 

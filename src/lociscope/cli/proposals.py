@@ -58,7 +58,7 @@ class TerminalAnswers:
 
     def _ask(self, loop: SteeringLoop, proposal: Proposal) -> bool:
         """Ask about one proposal; return whether to go on."""
-        if proposal.rule not in self._accepted:
+        if proposal.change or proposal.rule not in self._accepted:
             console.print_error(describe_proposal(proposal))
             answer = (self._input or sys.stdin).readline()
             word = answer.strip().lower()
@@ -67,7 +67,7 @@ class TerminalAnswers:
             if word not in ("y", "yes", "n", "no", "a", "all"):
                 console.print_error(_HELP)
                 return True
-            if word in ("a", "all"):
+            if word in ("a", "all") and not proposal.change:
                 self._accepted.add(proposal.rule)
             accept = word[0] in "ya"
         else:
@@ -81,6 +81,11 @@ class TerminalAnswers:
 
 def describe_proposal(proposal: Proposal) -> str:
     """Return a proposal as a question."""
+    if proposal.change:
+        return (
+            f"Change the objective from {proposal.change}. Is it ready, with its immersion? [y]es, [n]o: leave its "
+            "fields out, [s]top asking"
+        )
     numbers = ", ".join(f"{name} {value:.2f}" for name, value in proposal.because.items())
     why = f" ({numbers})" if numbers else ""
     if proposal.stops:

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.errors import Code, LociscopeError, UsageError
-from lociscope.microscope.configuration import Scale, check_bundle
+from lociscope.microscope.configuration import Scale, check_bundle, check_libraries
 from lociscope.microscope.engine import StrictEngine
-from lociscope.microscope.facts import check_cells
 from lociscope.microscope.focus import FocusController, HardwareError, first_line
 from lociscope.microscope.hardware import MicroscopeSession, find_scale, open_microscope
 from lociscope.microscope.journal import LOG, Journal
@@ -66,17 +65,18 @@ def check_plan(plan: Plan) -> CheckedPlan:
     """Check everything that can be checked before hardware is touched.
 
     Raises:
-        LociscopeError: A well, preset, objective or configuration does not exist, or a planned field is outside the
-            limits.
+        LociscopeError: A well, preset, objective or configuration does not exist, a planned field is outside the
+            limits, or a library that the plan needs is not installed.
     """
     scale = find_scale(plan)
     positions = plan_positions(plan, scale)
     check_specimen(plan)
+    needs_cells = False
     if plan.limits is not None:
         for position in positions:
             check_limits(position.x, position.y, position.z, plan.limits, f"Field '{position.id}'")
-        if RuleEvaluator(plan, scale, plan.limits).needs_cells:
-            check_cells()
+        needs_cells = RuleEvaluator(plan, scale, plan.limits).needs_cells
+    check_libraries(plan, needs_cells=needs_cells)
     return CheckedPlan(plan, scale, positions)
 
 
@@ -182,7 +182,7 @@ def _acquire(
     result.new, result.skipped, result.decision_seconds = loop.new_fields, loop.list_skipped(), worker.decision_seconds
     journal.close(
         result.skipped,
-        finished=not (result.error or result.interrupted or loop.proposals.pending or loop.skipped_fields),
+        finished=not (result.error or result.interrupted or loop.proposals.pending or result.to_try_again),
     )
     writer = loop.writer
     try:

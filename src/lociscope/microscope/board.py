@@ -115,11 +115,12 @@ class Board:
             LociscopeError: The field is unknown, or not predicted yet.
         """
         loop = self._loop
-        if loop is None or all(line["field"] != field for line in loop.journal.lines):
+        line = next((each for each in loop.journal.lines if each["field"] == field), None) if loop else None
+        if loop is None or line is None:
             raise LociscopeError(
                 f"Field {field[:80]!r} is unknown, or not predicted yet. Reload the page.", code=Code.UNKNOWN_NAME
             )
-        return loop.journal.image_path(field)
+        return loop.journal.image_path(line)
 
     def fingerprint(self) -> str:
         """Return a text that differs whenever a page has something new to show."""
@@ -138,7 +139,7 @@ class Board:
         lines = list(loop.journal.lines)
         light: dict[str, float] = {}
         for each in loop.journal.imaged_fields():
-            light[each.root] = light.get(each.root, 0.0) + light_seconds(loop.plan, autofocus=each.autofocus)
+            light[each.root] = light.get(each.root, 0.0) + light_seconds(loop.plan, each)
         skipped = [] if self._result is None else self._result.skipped
         return common | {
             "mode": loop.plan.mode,

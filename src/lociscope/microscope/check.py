@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.errors import LociscopeError
 from lociscope.images.field import Field
+from lociscope.microscope.check_fit import fit_steps
 from lociscope.microscope.engine import ARRIVED_UM, StrictEngine
+from lociscope.microscope.finding import Finding
 from lociscope.microscope.focus import FocusController
 from lociscope.microscope.hardware import open_microscope
 from lociscope.microscope.positions import Position, find_focus, make_events
@@ -32,29 +34,8 @@ REPEATABLE_UM = 2.0
 """Largest distance between two visits of a position that is not remarked on, µm."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was checked.
-
-    Attributes:
-        what: The thing.
-        passed: Whether it is as the plan says.
-        text: What was found, and what to do if it did not pass.
-        values: The numbers.
-    """
-
-    what: str
-    passed: bool
-    text: str
-    values: dict[str, Any] = field(default_factory=dict)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the finding as data."""
-        return asdict(self)
-
-
 def check_microscope(
-    checked: CheckedPlan, limits: Limits, predictor: Predictor, log: Path | None = None
+    checked: CheckedPlan, limits: Limits, predictor: Predictor, log: Path | None = None, *, fit: bool = False
 ) -> Iterator[Finding]:
     """Open the microscope of a plan, and check it step by step.
 
@@ -66,6 +47,8 @@ def check_microscope(
         limits: Its limits.
         predictor: The bundle, which judges the images.
         log: File for the log of Micro-Manager.
+        fit: Whether to fit the offsets of the objectives, the axes of the camera, and the plate; the last finding then
+            has `toml`, the keys for the plan.
 
     Yields:
         What was found, as it is found; a device that fails is the last finding.
@@ -78,18 +61,20 @@ def check_microscope(
         yield Finding("devices", True, "camera, stage and presets are those of the plan")
         focus = FocusController(session.core, plan)
         engine = StrictEngine(session.core, limits, focus)
-        walk = _Walk(plan, session.core, engine)
+        walk = Walk(plan, session.core, engine)
         engine.setup_sequence(None)
         try:
             focus.begin()
             yield from _check_steps(checked, walk, predictor)
+            if fit:
+                yield from fit_steps(checked, limits, walk)
         except LociscopeError as error:
             yield Finding("device", False, str(error))
         finally:
             engine.teardown_sequence(None)
 
 
-def _check_steps(checked: CheckedPlan, walk: _Walk, predictor: Predictor) -> Iterator[Finding]:
+def _check_steps(checked: CheckedPlan, walk: Walk, predictor: Predictor) -> Iterator[Finding]:
     first = checked.positions[0]
     for objective in checked.plan.objectives:
         here = replace(first, id=f"{first.id} {objective.name}", objective=objective.name)
@@ -109,7 +94,7 @@ def _check_steps(checked: CheckedPlan, walk: _Walk, predictor: Predictor) -> Ite
     yield _judge_timing(checked.plan, walk)
 
 
-class _Walk:
+class Walk:
     """Visits positions with the engine of a run, and measures how long each step takes."""
 
     def __init__(self, plan: Plan, core: CMMCorePlus, engine: StrictEngine) -> None:
@@ -129,6 +114,17 @@ class _Walk:
             self.image_s.append(time.perf_counter() - began)
         return np.moveaxis(np.stack(images), 0, -1), focus
 
+    def take(self, position: Position) -> np.ndarray:
+        """Return the image of a field, (y, x, 4)."""
+        return self.visit(position)[0]
+
+    def see(self, position: Position) -> np.ndarray:
+        """Return the image of the red channel of a field, (y, x)."""
+        event = next(iter(make_events(position, self._plan)))
+        self._engine.setup_event(event)
+        image: np.ndarray = next(iter(self._engine.exec_event(event)))[0]
+        return image
+
     def visit_stage(self, position: Position) -> tuple[float, float]:
         """Move to a field, and return where the stage says that it is, µm."""
         event = next(iter(make_events(position, self._plan)))
@@ -146,7 +142,7 @@ def _find_corners(positions: Sequence[Position]) -> list[Position]:
     return list(dict.fromkeys(found))
 
 
-def _judge_arrival(position: Position, walk: _Walk) -> Finding:
+def _judge_arrival(position: Position, walk: Walk) -> Finding:
     passed = walk.missed_um <= ARRIVED_UM
     text = f"arrives within {walk.missed_um:.2f} µm of x {position.x:.1f}, y {position.y:.1f}"
     return Finding(f"stage, {position.id}", passed, text, {"um": round(walk.missed_um, 3)})
@@ -173,7 +169,7 @@ def _judge_images(position: Position, pixels: np.ndarray, checked: CheckedPlan, 
     )
 
 
-def _judge_timing(plan: Plan, walk: _Walk) -> Finding:
+def _judge_timing(plan: Plan, walk: Walk) -> Finding:
     """Compare the time of an image without travel with the plan's timing."""
     exposures = [plan.channels.of(index).exposure_ms / 1000 for index in range(len(CHANNEL_NAMES))]
     expected = float(np.mean(exposures)) + plan.timing.channel_s + plan.timing.readout_s

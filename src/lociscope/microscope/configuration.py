@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lociscope.channels import CHANNEL_NAMES
-from lociscope.errors import Code, LociscopeError, UsageError, suggest
+from lociscope.errors import Code, LociscopeError, MissingExtraError, UsageError, suggest
 from lociscope.images.extent import make_tiles
 from lociscope.images.field import Field
 from lociscope.labels import LABELS
@@ -155,6 +156,35 @@ def _find_pixel_size(objective: Objective, turret: str, setup: Setup) -> float:
             code=Code.PIXEL_SIZE,
         )
     return size
+
+
+def require_scikit_image(what: str) -> None:
+    """Raise an error unless scikit-image and SciPy are installed.
+
+    Raises:
+        MissingExtraError: One of them is not.
+    """
+    if find_spec("skimage") is None or find_spec("scipy") is None:
+        raise MissingExtraError(what, "cells")
+
+
+def check_libraries(plan: Plan, *, needs_cells: bool) -> None:
+    """Raise an error unless the libraries that a plan needs are installed.
+
+    Args:
+        plan: The plan.
+        needs_cells: Whether a rule compares the cells of a field.
+
+    Raises:
+        MissingExtraError: One of them is not installed.
+    """
+    keys = {"A rule about 'differing cells'": needs_cells, "`labels`": plan.labels,
+            "`quality.drift_um`": plan.quality.drift_um > 0}  # fmt: skip
+    what = next((key for key, given in keys.items() if given), None)
+    if what is not None:
+        require_scikit_image(what)
+    if plan.images == "ome-zarr" and find_spec("zarr") is None:
+        raise MissingExtraError('`images = "ome-zarr"`', "zarr")
 
 
 def choose_objective(rule: Rule, plan: Plan, scale: Scale) -> Objective:

@@ -104,6 +104,8 @@ class SkipReason(StrEnum):
     """The rule has imaged the most fields that it may in this well; the value is its number."""
     UNANSWERED = "unanswered"
     """It was proposed, and nobody answered."""
+    OBJECTIVE = "objective"
+    """No person agreed to the change of the objective; the detail is the objective."""
     ENOUGH = "enough"
     """A rule has found enough; the value is its number."""
     FIELD_BUDGET = "field-budget"
@@ -137,6 +139,7 @@ SKIP_TEXTS = {
     SkipReason.WELL_LIMIT: "rule {value:g} has imaged its most fields in this well",
     SkipReason.DEVICE: "{detail}",
     SkipReason.UNANSWERED: "proposed, not answered",
+    SkipReason.OBJECTIVE: "nobody agreed to the change to {detail}",
     SkipReason.ENOUGH: "rule {value:g} has found enough",
     SkipReason.FIELD_BUDGET: "the budget of {value:g} fields is spent",
     SkipReason.TIME_BUDGET: "the budget of {value:g} minutes is spent",

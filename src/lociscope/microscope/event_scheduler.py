@@ -34,10 +34,14 @@ class EventScheduler:
         wait: Waits so many seconds while the next time point of a series is not due; by default it sleeps.
 
     Attributes:
-        waits_for_requested: Whether the decisions about requested fields matter too, since a program may request more.
+        waits_for_requested: Whether the decisions about requested fields matter too: a program may request more, or
+            their image is bad.
         has_capacity: Returns whether another field may be imaged now; False while too many wait for the predictor.
         expects_requests: Returns whether requests may still be added, such as proposals that a person has not answered;
             then the events do not end.
+        agrees_to_turn: Asks a person whether the objective may change from one to another, and returns the answer once
+            it is there; by default nobody agrees.
+        correct: Returns where to image a field, which the drift of the stage may have moved.
         positions: Every field that was started, by its name.
     """
 
@@ -65,6 +69,10 @@ class EventScheduler:
         self.waits_for_requested = False
         self.has_capacity: Callable[[], bool] = lambda: True
         self.expects_requests: Callable[[], bool] = lambda: False
+        self.agrees_to_turn: Callable[[str, str], bool] = lambda before, after: False
+        self._objective = plan.objectives[0].name
+        self._refused: set[str] = set()
+        self.correct: Callable[[Position], Position] = lambda position: position
         self.positions: dict[str, Position] = {}
         self._dropped: list[Skipped] = []
 
@@ -101,11 +109,6 @@ class EventScheduler:
         self._running.set()
 
     @property
-    def refocuses(self) -> bool:
-        """Whether unsharp fields are imaged again with autofocus."""
-        return self._plan.quality.autofocus_um > 0
-
-    @property
     def paused(self) -> bool:
         """Whether no further field begins."""
         return not self._running.is_set()
@@ -113,7 +116,7 @@ class EventScheduler:
     def events(self) -> Iterator[useq.MDAEvent]:
         """Yield the images to take, until the plan is done, its budget is spent, or `stop` is called."""
         for position in self._next_positions():
-            yield from make_events(position, self._plan)
+            yield from make_events(self.correct(position), self._plan)
 
     def _next_positions(self) -> Iterator[Position]:
         last = None
@@ -134,12 +137,28 @@ class EventScheduler:
                 return
             while not self.has_capacity() and not self._stopped.wait(POLL_S):
                 pass
+            if not self._agree_to_turn(position):
+                continue
             self._queue.begin(position, self.elapsed)
             self.positions[position.id] = position
             if position.is_judged or self.waits_for_requested:
                 self._undecided.add(position.id)
             last = position
             yield position
+
+    def _agree_to_turn(self, position: Position) -> bool:
+        """Return whether the objective may change to that of a field; a person may have to be asked, and waited for."""
+        before, after = self._objective, position.objective
+        if self._plan.needs_person(before, after):
+            agreed = False if after in self._refused else self.agrees_to_turn(before, after)
+            if not agreed:
+                self._refused.add(after)
+                stopped = self._stopped.is_set()
+                reason = Skipped(position.id, *self._end) if stopped else _refuse(position)
+                self._dropped.append(reason)
+                return False
+        self._objective = after
+        return True
 
     def _choose(self) -> Position | None:
         """Return a field that is due or requested at once, a planned one, or, once they are decided, one that waits."""
@@ -200,3 +219,7 @@ class EventScheduler:
             ended = [each for each in self._planned if stop.scope == "plate" or each.well == stop.well]
             self._planned = deque(each for each in self._planned if each not in ended)
             self._dropped += [Skipped(each.id, SkipReason.ENOUGH, stop.rule) for each in ended]
+
+
+def _refuse(position: Position) -> Skipped:
+    return Skipped(position.id, SkipReason.OBJECTIVE, detail=position.objective)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from importlib.util import find_spec
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lociscope.errors import MissingExtraError
 from lociscope.microscope.conditions import Facts
 
 if TYPE_CHECKING:
@@ -16,39 +15,52 @@ if TYPE_CHECKING:
 
     from lociscope.artifacts.predictions import Predictions
     from lociscope.images.field import Field
+    from lociscope.predict.cell_source import SegmentedField
+    from lociscope.predict.cells import CellPredictions
     from lociscope.predict.predictor import Predictor
 
 
-def check_cells() -> None:
-    """Raise an error unless the libraries that find cells are installed.
+@dataclass(frozen=True, slots=True, eq=False)
+class FieldCells:
+    """The cells of a field.
 
-    Raises:
-        MissingExtraError: scipy or scikit-image is not installed.
+    Attributes:
+        segmented: The field and the outlines of its cells.
+        predicted: The predictions of its cells.
     """
-    if find_spec("skimage") is None or find_spec("scipy") is None:
-        raise MissingExtraError("A rule about 'differing cells'", "cells")
+
+    segmented: SegmentedField
+    predicted: CellPredictions
 
 
-def collect_facts(predictor: Predictor, field: Field, row: Predictions, *, with_cells: bool) -> Facts:
-    """Return the facts about one predicted field.
+def find_field_cells(predictor: Predictor, field: Field, row: Predictions) -> FieldCells:
+    """Find and predict the cells of a field, which takes longer than predicting the field.
 
     Args:
-        predictor: The open bundle, which also predicts the cells.
+        predictor: The open bundle.
         field: The field.
         row: Its predictions, of one row.
-        with_cells: Whether a rule compares its cells; finding them takes longer than predicting the field.
 
     Raises:
         LociscopeError: Its cells cannot be found.
     """
-    differing = None
-    if with_cells:
-        from lociscope.predict.cell_source import segment_field
-        from lociscope.predict.cells import predict_cells
+    from lociscope.predict.cell_source import segment_field
+    from lociscope.predict.cells import predict_cells
 
-        segmented = segment_field(field, predictor.bundle.card.input)
-        cells = predict_cells(predictor, segmented, row.probability[0])
-        differing = measure_differing_cells(cells.predicted, segmented.geometry.at_edge)
+    segmented = segment_field(field, predictor.bundle.card.input)
+    return FieldCells(segmented, predict_cells(predictor, segmented, row.probability[0]))
+
+
+def collect_facts(row: Predictions, cells: FieldCells | None) -> Facts:
+    """Return the facts about one predicted field.
+
+    Args:
+        row: Its predictions, of one row.
+        cells: Its cells, if a rule compares them.
+    """
+    differing = None
+    if cells is not None:
+        differing = measure_differing_cells(cells.predicted.predicted, cells.segmented.geometry.at_edge)
     return Facts(row.probability[0], row.status[0], len(row.predicted[0]), differing)
 
 

@@ -5,7 +5,9 @@ plan.json           the plan, with every default
 focus.json          the target of the focus, written before the focus is withdrawn
 decisions.jsonl     one line for each field, written when its image is on disk
 answers.jsonl       one line for each proposal that a person accepted or rejected
-fields/<id>.ome.tif the images
+plate.ome.zarr/     the images, or
+fields/<id>.ome.tif the images if the plan says `images = "ome-tiff"`
+labels/             the cells of these, if the plan says `labels = true`
 catalog.parquet     the Catalog of the fields; `lociscope predict` reads it
 predictions.parquet the Predictions
 failures.csv        fields that could not be predicted
@@ -29,9 +31,8 @@ from lociscope.artifacts.predictions import Predictions
 from lociscope.errors import Code, LociscopeError
 from lociscope.images.discovery.sources import Failure, write_failures
 from lociscope.microscope.decisions import SKIP_TEXTS, Request, Skipped, SkipReason, Verdict
-from lociscope.microscope.journal_lines import append_line, read_position
+from lociscope.microscope.journal_lines import append_line, make_position, read_position
 from lociscope.microscope.plan_identity import hash_plan
-from lociscope.microscope.positions import Position
 from lociscope.microscope.request_queue import ImagedField, make_next_time_point
 from lociscope.storage.atomic import atomic_write
 from lociscope.storage.schema import CORRUPT_FILE_ERRORS, check_schema
@@ -43,8 +44,11 @@ if TYPE_CHECKING:
 
     from lociscope.microscope.plan import Plan
 
-SCHEMA = 3
-_CHANGEABLE = "Only budget, quality, microscope.timeout_s, mode, output and log of a plan may change."
+SCHEMA = 4
+_CHANGEABLE = (
+    "Only budget, quality, microscope.timeout_s, microscope.turns, mode, images, labels, output and log of a plan may "
+    "change."
+)
 LOG = "micro-manager.log"
 SOURCE = "lociscope microscope"
 
@@ -108,9 +112,10 @@ class Journal:
                 with suppress(OSError):  # Windows does not remove a log that is still open
                     (self.folder / name).unlink()
 
-    def image_path(self, name: str) -> Path:
-        """Return the path of a field's image."""
-        return self.folder / "fields" / f"{name}.ome.tif"
+    def image_path(self, line: Mapping[str, Any]) -> Path:
+        """Return the path of the image of a line; before schema 4 every one was an OME-TIFF."""
+        path: str = line.get("image", f"fields/{line['field']}.ome.tif")
+        return self.folder / path
 
     def append(self, line: dict[str, Any]) -> None:
         """Append the decision about a field, whose image must be on disk.
@@ -173,7 +178,7 @@ class Journal:
     def failures(self) -> list[Failure]:
         """Return the fields that could not be predicted."""
         return [
-            Failure(line["field"], str(self.image_path(line["field"])), line["failed"], line.get("code", ""))
+            Failure(line["field"], str(self.image_path(line)), line["failed"], line.get("code", ""))
             for line in self.lines
             if "failed" in line
         ]
@@ -182,7 +187,11 @@ class Journal:
         """Return the fields that were imaged, as budgets count them."""
         return [
             ImagedField(
-                each["rule"], each.get("well", ""), each.get("of") or each["field"], bool(each.get("autofocus"))
+                each["rule"],
+                each.get("well", ""),
+                each.get("of") or each["field"],
+                bool(each.get("autofocus")),
+                tuple(each.get("exposures") or ()),
             )
             for each in self.lines
         ]
@@ -195,7 +204,7 @@ class Journal:
         imaged = {line["field"] for line in self.lines}
         pending: dict[str, list[Request]] = {}
         for line in self.lines:
-            requests = [Request(Position(**position), urgency) for position, urgency in line.get("wanted", ())]
+            requests = [Request(make_position(position), urgency) for position, urgency in line.get("wanted", ())]
             if line.get("time"):
                 following = make_next_time_point(read_position(line), line["at_s"], plan)
                 requests += [following] if following else []
@@ -245,7 +254,7 @@ class Journal:
         return self.folder / "focus.json"
 
     def _entry(self, line: dict[str, Any]) -> Entry:
-        path = self.image_path(line["field"]).relative_to(self.folder).as_posix()
+        path = self.image_path(line).relative_to(self.folder).as_posix()
         target = line.get("target")
         return Entry(
             line["field"], None if target is None else tuple(target), path, path, path, path,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lociscope.microscope.positions import Position
@@ -15,13 +16,19 @@ if TYPE_CHECKING:
 
 def is_judged(line: Mapping[str, Any]) -> bool:
     """Return whether the rules decided about the field of a line, as `Position.is_judged`."""
-    return line.get("of") is None or bool(line.get("autofocus") and line["rule"] is None)
+    return line.get("of") is None or bool((line.get("autofocus") or line.get("exposures")) and line["rule"] is None)
 
 
 def read_position(line: Mapping[str, Any]) -> Position:
     """Return the position of the field of a line."""
     keys = ("well", "site", "x", "y", "z", "objective", "of", "rule", "time")
-    return Position(line["field"], *(line[key] for key in keys))
+    position = Position(line["field"], *(line[key] for key in keys))
+    return replace(position, exposures=tuple(line.get("exposures") or ()))
+
+
+def make_position(values: Mapping[str, Any]) -> Position:
+    """Return a requested position, as `wanted` of a line has it."""
+    return Position(**{**values, "exposures": tuple(values.get("exposures", ()))})
 
 
 def append_line(path: Path, line: Mapping[str, Any]) -> None:

@@ -12,10 +12,12 @@ from __future__ import annotations
 import logging
 import math
 import threading
+import time
 from typing import TYPE_CHECKING, Any, Protocol
 
+from lociscope.microscope.corrections import CORRECTIONS, may_correct
 from lociscope.microscope.decisions import Decision, Skipped, SkipReason
-from lociscope.microscope.event_scheduler import EventScheduler
+from lociscope.microscope.event_scheduler import POLL_S, EventScheduler
 from lociscope.microscope.journal_lines import is_judged
 from lociscope.microscope.prediction_worker import PredictionWorker
 from lociscope.microscope.proposals import ProposalQueue
@@ -123,12 +125,13 @@ class SteeringLoop:
         self.scheduler = EventScheduler(
             plan, remaining, clock, imaged=journal.imaged_fields(), elapsed=elapsed, wait=wait
         )
-        self.scheduler.waits_for_requested = evaluator.waits_for_requested
+        self.scheduler.waits_for_requested = evaluator.waits_for_requested or may_correct(plan)
         self.proposals = ProposalQueue(self._carry_out, journal.append_answer, journal.read_answers())
         self.scheduler.expects_requests = lambda: self.proposals.expects_answers
+        self.scheduler.agrees_to_turn = self._ask_to_turn
         self.writer = LogWriter(log, "microscope", is_ending=self._ending.is_set)
         self.worker = PredictionWorker(
-            predictor, evaluator, self._dispatch, self.scheduler, journal, scale, self.writer,
+            plan, predictor, evaluator, self._dispatch, self.scheduler, journal, scale, self.writer,
             find_target=find_target, report=self._report,
         )  # fmt: skip
         self.scheduler.has_capacity = self.worker.has_capacity
@@ -235,15 +238,24 @@ class SteeringLoop:
         """Pass on the decision about a field: carry it out, propose it, or do nothing, as the mode says.
 
         What a requested field brings about (the next time point, a rule that has found enough) was agreed to before.
-        An unsharp field is replaced in every mode.
+        A field whose image is bad is replaced in every mode.
         """
-        refocused = any(verdict.verdict == "refocus" for verdict in decision.verdicts)
-        if self.plan.mode == "act" or not is_planned or refocused:
+        corrected = any(verdict.verdict in CORRECTIONS for verdict in decision.verdicts)
+        if self.plan.mode == "act" or not is_planned or corrected:
             self.scheduler.add_decision(field, decision.requests, decision.stops)
             return
         if self.plan.mode == "propose":
             self.proposals.propose(field, well, decision)
         self.scheduler.add_decision(field)
+
+    def _ask_to_turn(self, before: str, after: str) -> bool:
+        """Ask a person to change the objective, and wait for the answer, in the thread of the camera."""
+        named = [f"{name} ({self.plan.objective(name).immersion})" for name in (before, after)]
+        question = self.proposals.ask_change(" to ".join(named))
+        logger.info("waiting for a person to change the objective from %s", " to ".join(named))
+        while (answer := self.proposals.find_answer(question)) is None:
+            time.sleep(POLL_S)
+        return answer
 
     def _carry_out(self, requests: Sequence[Request], stops: Sequence[Stop]) -> None:
         self.scheduler.add_requests(requests, stops)

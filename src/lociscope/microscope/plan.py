@@ -33,6 +33,8 @@ SIMULATED, DEMO = "simulated", "demo"
 
 Mode = Literal["observe", "propose", "act"]
 """Whether rules only observe, propose fields for a person to accept, or act themselves."""
+ImageFormat = Literal["ome-zarr", "ome-tiff"]
+"""One OME-Zarr plate, or an OME-TIFF for each field."""
 
 
 class Plan(Section):
@@ -44,6 +46,14 @@ class Plan(Section):
     log: str | None = Field(None, description="Log in which predictions are kept as well, as `--log` accepts it.")
     mode: Mode = Field(
         "act", description="Whether rules only observe, propose fields for a person to accept, or act themselves."
+    )
+    images: ImageFormat = Field(
+        "ome-zarr", description="Whether the images become one OME-Zarr plate, or an OME-TIFF for each field."
+    )
+    labels: bool = Field(
+        False,
+        description="Whether to find the cells of each field after its decision, and write them beside its image as "
+        "labels; needs the extra `cells`.",
     )
     microscope: Microscope
     objectives: tuple[Objective, ...] = Field(min_length=1)
@@ -87,6 +97,19 @@ class Plan(Section):
         except LociscopeError as error:
             raise UsageError(f"{what}: {error}", code=error.code) from error
         return plan
+
+    def needs_person(self, before: str, after: str) -> bool:
+        """Return whether a person must agree to the change from one objective to another, by their names."""
+        if before == after or self.microscope.turns == "all":
+            return False
+        same = self.objective(before).immersion == self.objective(after).immersion
+        return self.microscope.turns == "ask" or not same
+
+    @property
+    def may_ask(self) -> bool:
+        """Whether a run of it may have to ask a person: for proposals, or before the objective changes."""
+        names = [each.name for each in self.objectives]
+        return self.mode == "propose" or any(self.needs_person(one, other) for one in names for other in names)
 
     def objective(self, name: str | None) -> Objective:
         """Return an objective by its name; None is that of the overview.

@@ -13,19 +13,30 @@ MAY_CHANGE: dict[str, Any] = {
     "output": True,
     "log": True,
     "mode": True,
+    "images": True,
+    "labels": True,
     "budget": True,
     "quality": True,
-    "microscope": {"timeout_s"},
+    "microscope": {"timeout_s", "turns"},
 }
 """Keys of the plan that a later call may change: where it writes, who decides, and how long it may take."""
 _EARLIER: dict[int, dict[str, Any]] = {
-    1: {"output": True, "log": True, "budget": {"light_s"}},  # hashed the budget and the time limit too
-    2: {"output": True, "log": True, "budget": True, "microscope": {"timeout_s"}},
+    1: {
+        "output": True,
+        "log": True,
+        "budget": {"light_s"},
+        "microscope": {"turns"},
+    },  # hashed the budget and the time limit too
+    2: {"output": True, "log": True, "budget": True, "microscope": {"timeout_s", "turns"}},
 }
 """Keys that earlier schemas left out of the hash."""
 _NEW: dict[str, Any] = {
     "mode": True,
+    "images": True,
+    "labels": True,
     "quality": True,
+    "specimen": {"drift"},
+    "objectives": {"__all__": {"immersion", "offset_um"}},
     "rules": {
         "__all__": {
             "wells", "found", "per", "z_stack", "times", "every_s", "most_per_well", "enough", "stop", "priority",

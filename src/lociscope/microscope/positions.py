@@ -38,6 +38,7 @@ class Position:
         rule: Number of the rule that requested it, from 1, or None.
         time: Number of its time point in a series, from 1, or None.
         autofocus: Whether the focus is looked for before it is imaged.
+        exposures: Exposures of RGBY in ms; empty for those of the plan.
     """
 
     id: str
@@ -51,11 +52,12 @@ class Position:
     rule: int | None = None
     time: int | None = None
     autofocus: bool = False
+    exposures: tuple[float, ...] = ()
 
     @property
     def is_judged(self) -> bool:
-        """Whether the rules decide about it: a planned field, or one that replaces an unsharp planned field."""
-        return self.of is None or (self.autofocus and self.rule is None)
+        """Whether the rules decide about it: a planned field, or one that replaces its bad image."""
+        return self.of is None or ((self.autofocus or bool(self.exposures)) and self.rule is None)
 
 
 class OutsideLimitsError(LociscopeError):
@@ -134,7 +136,8 @@ def plan_positions(plan: Plan, scale: Scale) -> list[Position]:
     centres = find_well_centres(plan.plate)
     return [
         Position(
-            f"{well}_{site:02d}", well, site, centres[well][0] + dx, centres[well][1] + dy,
+            f"{well}_{site:02d}", well, site,
+            centres[well][0] + dx + objective.offset_um[0], centres[well][1] + dy + objective.offset_um[1],
             find_focus(plan, objective), objective.name,
         )
         for well in expand_wells(plan.plate)
@@ -165,11 +168,13 @@ def positions_around(
     side = next(side for side in range(1, 11) if side * side >= sites)
     grid = sorted(_make_grid((side, side), scale.field_um(objective.name), 0.0), key=lambda at: at[0] ** 2 + at[1] ** 2)
     focus = find_focus(plan, objective)
+    right, up = find_offset(plan, position.objective, objective.name)
     return [
         Position(
             f"{position.id}-{number}-{objective.name}-{each}" + f"-z{plane:02d}" * (len(planes) > 1),
-            position.well, position.site, position.x + dx, position.y + dy,
-            focus if focus is None else focus + dz, objective.name, position.id, number,
+            position.well, position.site, position.x + dx + right, position.y + dy + up,
+            focus if focus is None else focus + dz, objective.name, position.of or position.id, number,
+            exposures=position.exposures,
         )
         for each, (dx, dy) in enumerate(grid[:sites], 1)
         for plane, dz in enumerate(planes, 1)
@@ -189,6 +194,12 @@ def _make_grid(sites: tuple[int, int], field_um: tuple[float, float], gap: float
 def find_focus(plan: Plan, objective: Objective) -> float | None:
     """Return the focus of an objective in µm, or None if the plan leaves it where it is."""
     return None if plan.plate.z is None else plan.plate.z + objective.focus_um
+
+
+def find_offset(plan: Plan, before: str, after: str) -> tuple[float, float]:
+    """Return by how much the stage moves along x and y to show a place with another objective, µm."""
+    one, other = plan.objective(before).offset_um, plan.objective(after).offset_um
+    return other[0] - one[0], other[1] - one[1]
 
 
 def check_limits(x: float | None, y: float | None, z: float | None, limits: Limits, what: str) -> None:
@@ -232,7 +243,7 @@ def make_events(position: Position, plan: Plan) -> Iterator[useq.MDAEvent]:
         yield useq.MDAEvent(
             index={"c": index},
             channel={"config": channel.preset, "group": plan.channels.group},
-            exposure=channel.exposure_ms,
+            exposure=position.exposures[index] if position.exposures else channel.exposure_ms,
             pos_name=position.id,
             x_pos=position.x,
             y_pos=position.y,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
@@ -14,29 +15,32 @@ import numpy as np
 from lociscope.channels import CHANNEL_NAMES
 from lociscope.errors import Code, LociscopeError
 from lociscope.images.field import Field
-from lociscope.images.io.write import write_ome_tiff
 from lociscope.labels import to_nullable
-from lociscope.microscope.decisions import Decision, Request, Verdict
-from lociscope.microscope.facts import collect_facts
+from lociscope.microscope.corrections import find_correction
+from lociscope.microscope.decisions import Decision
+from lociscope.microscope.drift import DriftTracker
+from lociscope.microscope.facts import FieldCells, collect_facts, find_field_cells
+from lociscope.microscope.image_writer import ImageWriter
 from lociscope.microscope.journal import Journal
-from lociscope.warnings import WarningKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     import useq
 
+    from lociscope.artifacts.predictions import Predictions
     from lociscope.microscope.configuration import Scale
     from lociscope.microscope.event_scheduler import EventScheduler
     from lociscope.microscope.loop import Evaluator
+    from lociscope.microscope.plan import Plan
     from lociscope.microscope.positions import Position
     from lociscope.predict.predictor import Predictor
     from lociscope.prediction_log.writer import LogWriter
-    from lociscope.warnings import FieldWarning
 
 MAX_WAITING_BYTES = 1 << 30
 """Bytes of images that may wait for the predictor. Beyond that the camera waits, to limit memory."""
 
+logger = logging.getLogger(__name__)
 _POLL_S = 0.05
 _LAST_FIELD_S = 1.0
 
@@ -62,10 +66,20 @@ class AcquiredField:
     focus: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Predicted:
+    """The predictions of a field, its statistics (1, k), and its cells if a rule needed them."""
+
+    row: Predictions
+    statistics: np.ndarray
+    cells: FieldCells | None
+
+
 class PredictionWorker:
     """Predicts, decides, writes and logs the camera's fields without delaying the camera.
 
     Args:
+        plan: The plan.
         predictor: The opened bundle.
         evaluator: Decides about each field.
         dispatch: Receives the decision about each field: its name, its well, the decision, and whether it was planned.
@@ -79,6 +93,7 @@ class PredictionWorker:
 
     def __init__(
         self,
+        plan: Plan,
         predictor: Predictor,
         evaluator: Evaluator,
         dispatch: Callable[..., None],
@@ -95,6 +110,10 @@ class PredictionWorker:
         self._dispatch = dispatch
         self._scheduler = scheduler
         self._journal = journal
+        self._plan = plan
+        self._image_writer = ImageWriter(plan, journal)
+        self._drift = DriftTracker(plan, journal)
+        scheduler.correct = self._drift.correct
         self._scale = scale
         self._writer = writer
         self._find_target = find_target
@@ -188,31 +207,46 @@ class PredictionWorker:
             "field": position.id, "well": position.well, "site": position.site,
             "x": position.x, "y": position.y, "z": position.z,
             "objective": position.objective, "pixel_size": field.pixel_size, "of": position.of, "rule": position.rule,
-            "time": position.time, "autofocus": position.autofocus,
+            "time": position.time, "autofocus": position.autofocus, "exposures": list(position.exposures),
             "at_s": round(acquired.elapsed, 3), "focus": acquired.focus,
         }  # fmt: skip
         if acquired.target is not None:
             line["target"] = list(acquired.target)
-        write_log = self._decide(field, acquired, line)
-        write_ome_tiff(self._journal.image_path(position.id), field)
+        decided = self._decide(field, acquired, line)
+        line |= self._drift.measure(position, field)
+        line["image"] = self._image_writer.write(field, position, self._label(field, decided))
         line["kept_s"] = round(time.perf_counter() - acquired.arrived, 4)
         self._journal.append(line)
-        write_log()
+        if decided is not None:
+            self._writer.add(decided.row, decided.statistics, bundle=self._predictor.bundle.sha256)
         self._report(line, acquired.pixels)
 
-    def _decide(self, field: Field, acquired: AcquiredField, line: dict[str, Any]) -> Callable[[], None]:
-        """Predict a field and decide about it at once; return a function that logs it once its image is written."""
+    def _label(self, field: Field, predicted: _Predicted | None) -> FieldCells | None:
+        """Return the cells that are written beside the image; None if the plan wants none, or they cannot be found."""
+        if predicted is None or not self._plan.labels:
+            return None
+        try:
+            return predicted.cells or find_field_cells(self._predictor, field, predicted.row)
+        except LociscopeError as error:
+            logger.warning("Field '%s' is written without labels: %s", field.id, error)
+            return None
+
+    def _decide(self, field: Field, acquired: AcquiredField, line: dict[str, Any]) -> _Predicted | None:
+        """Predict a field and decide about it at once; return its predictions, None if it cannot be predicted."""
         predictor = self._predictor
         try:
             prepared = predictor.prepare(field)
             row = predictor.run([prepared], embeddings=self._writer.wants_embeddings(predictor.engine.outputs))
-            facts = collect_facts(predictor, field, row, with_cells=self._evaluator.needs_cells)
+            cells = find_field_cells(predictor, field, row) if self._evaluator.needs_cells else None
+            facts = collect_facts(row, cells)
         except LociscopeError as error:
-            return self._fail(acquired.position, line, str(error), error.code)
+            self._fail(acquired.position, line, str(error), error.code)
+            return None
         except MemoryError:
             reason = f"Field '{field.id}' does not fit into memory. Use a larger machine, or smaller images."
-            return self._fail(acquired.position, line, reason, Code.OUT_OF_MEMORY)
-        again = self._refocus(acquired.position, row.warnings[0])
+            self._fail(acquired.position, line, reason, Code.OUT_OF_MEMORY)
+            return None
+        again = find_correction(acquired.position, row.warnings[0], self._plan)
         decision = self._evaluator.evaluate(acquired.position, facts) if again is None else again
         self._finish(acquired.position, decision)
         self.decision_seconds.append(time.perf_counter() - acquired.arrived)
@@ -225,21 +259,12 @@ class PredictionWorker:
             "wanted": Journal.serialize_requests(decision.requests),
             "probability": to_nullable(row.probability[0]),
         }
-        return lambda: self._writer.add(row, prepared.statistics[None], bundle=predictor.bundle.sha256)
+        return _Predicted(row, prepared.statistics[None], cells)
 
-    def _refocus(self, position: Position, warnings: Sequence[FieldWarning]) -> Decision | None:
-        """Return the request to image an unsharp field again with autofocus, whose rules then decide; else None."""
-        unsharp = any(each.kind == WarningKind.UNSHARP for each in warnings)
-        if not unsharp or position.autofocus or not self._scheduler.refocuses:
-            return None
-        again = replace(position, id=f"{position.id}-focus", of=position.of or position.id, autofocus=True)
-        return Decision((Verdict(0, "refocus", {}, 1.0, (again.id,)),), (Request(again, 1.0, 0.0),))
-
-    def _fail(self, position: Position, line: dict[str, Any], reason: str, code: str) -> Callable[[], None]:
+    def _fail(self, position: Position, line: dict[str, Any], reason: str, code: str) -> None:
         """Record that a field cannot be predicted; no rule requests further fields."""
         self._finish(position, Decision())
         line |= {"failed": reason, "code": code}
-        return lambda: None
 
     def _finish(self, position: Position, decision: Decision) -> None:
         self._dispatch(position.id, position.well, decision, is_planned=position.is_judged)

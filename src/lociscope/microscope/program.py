@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from lociscope.errors import Code, LociscopeError
 from lociscope.microscope.decisions import Decision, Request, Stop, Verdict
-from lociscope.microscope.positions import Position, find_focus, is_inside
+from lociscope.microscope.positions import Position, find_focus, find_offset, is_inside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -84,9 +84,9 @@ class ProgramEvaluator:
                 f"The program yielded {type(event).__name__}, expected useq.MDAEvent.", code=Code.INVALID_VALUE
             )
         objective = self._plan.objective(event.metadata.get("objective"))
-        x, y = (
-            own if given is None else given for own, given in ((position.x, event.x_pos), (position.y, event.y_pos))
-        )
+        right, up = find_offset(self._plan, position.objective, objective.name)
+        x = position.x + right if event.x_pos is None else event.x_pos
+        y = position.y + up if event.y_pos is None else event.y_pos
         z = find_focus(self._plan, objective) if event.z_pos is None else event.z_pos
         name = f"{position.id}-p{number}"
         made = Position(name, position.well, position.site, x, y, z, objective.name, position.of or position.id)

@@ -1,7 +1,8 @@
-"""What rules propose, until a person accepts or rejects it. Each proposal is answered once, whoever answers first."""
+"""What rules propose, and changes of the objective, until a person answers: once each, whoever is first."""
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from dataclasses import dataclass, replace
@@ -36,6 +37,7 @@ class Proposal:
         urgency: 0–1.
         requests: The fields to image.
         stops: The parts of the plan to end.
+        change: For a change of the objective, from what to what; it belongs to no field and no rule.
         state: `pending`, `accepted` or `rejected`.
         by: Who answered.
         at: When, as Unix time.
@@ -49,6 +51,7 @@ class Proposal:
     urgency: float
     requests: tuple[Request, ...] = ()
     stops: tuple[Stop, ...] = ()
+    change: str = ""
     state: str = PENDING
     by: str = ""
     at: float = 0.0
@@ -57,10 +60,10 @@ class Proposal:
         """Return the proposal as the live page and programs get it."""
         return {
             "id": self.id, "field": self.field, "well": self.well, "rule": self.rule, "because": dict(self.because),
-            "urgency": round(self.urgency, 4), "state": self.state, "by": self.by,
+            "urgency": round(min(self.urgency, 1.0), 4), "state": self.state, "by": self.by,
             "fields": [request.position.id for request in self.requests],
             "objective": self.requests[0].position.objective if self.requests else None,
-            "stops": [stop.scope for stop in self.stops],
+            "stops": [stop.scope for stop in self.stops], "change": self.change,
         }  # fmt: skip
 
 
@@ -126,6 +129,20 @@ class ProposalQueue:
             if earlier:
                 self._carry_out(requests, stops)
         self.changed.set()
+
+    def ask_change(self, change: str) -> str:
+        """Ask a person to agree to a change of the objective, each time anew; return the id of the question."""
+        with self._lock:
+            identifier = f"objective-{sum(bool(each.change) for each in self._proposals.values()) + 1}"
+            self._proposals[identifier] = Proposal(identifier, "", "", 0, {}, math.inf, change=change)
+        self.changed.set()
+        return identifier
+
+    def find_answer(self, identifier: str) -> bool | None:
+        """Return whether a proposal was accepted; None while a person may still answer it."""
+        with self._lock:
+            state = self._proposals[identifier].state
+        return None if state == PENDING and not self._closed else state == ACCEPTED
 
     def answer(self, identifier: str, *, accept: bool, by: str) -> Proposal:
         """Accept or reject a proposal.

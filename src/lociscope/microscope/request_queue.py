@@ -27,16 +27,20 @@ class ImagedField:
         well: Its well.
         root: The planned field that it images again, or its own name.
         autofocus: Whether its focus was looked for.
+        exposures: Its exposures in ms; empty for those of the plan.
     """
 
     rule: int | None
     well: str
     root: str
     autofocus: bool = False
+    exposures: tuple[float, ...] = ()
 
 
 class RequestQueue:
     """Orders requested fields by priority and urgency, and applies the limits of their rules.
+
+    Fields with an objective that a person must change to come last, objective by objective.
 
     Args:
         plan: The plan.
@@ -50,7 +54,7 @@ class RequestQueue:
         self._light: dict[str, float] = {}
         for each in imaged:
             self._count(each)
-        self._heaps: dict[str, list[tuple[int, float, int, Position]]] = {"now": [], "last": []}
+        self._heaps: dict[str, list[tuple[int, int, float, int, Position]]] = {"now": [], "last": []}
         self._series: list[tuple[float, int, Position]] = []
         self._known: set[str] = set()
         self._closed: set[int] = set()
@@ -85,7 +89,13 @@ class RequestQueue:
             return
         rule = None if position.rule is None else self._plan.rules[position.rule - 1]
         priority, order = (5, "last") if rule is None else (rule.priority, rule.order)
-        heapq.heappush(self._heaps[order], (-priority, -request.urgency, number, position))
+        turn = self._find_turn(position)
+        heapq.heappush(self._heaps["last" if turn else order], (turn, -priority, -request.urgency, number, position))
+
+    def _find_turn(self, position: Position) -> int:
+        """Return the number of an objective that a person must change to, after all others; 0 for one that turns."""
+        names = [each.name for each in self._plan.objectives]
+        return names.index(position.objective) if self._plan.needs_person(names[0], position.objective) else 0
 
     def close_rule(self, number: int) -> None:
         """Drop what a rule still requests; it has found enough."""
@@ -109,7 +119,7 @@ class RequestQueue:
 
     def begin(self, position: Position, elapsed: float) -> None:
         """Count a field that is imaged now, and request the next time point of its series."""
-        self._count(ImagedField(position.rule, position.well, position.of or position.id, position.autofocus))
+        self._count(_to_imaged(position))
         following = make_next_time_point(position, elapsed, self._plan)
         if following is not None:
             self.add(following)
@@ -117,7 +127,7 @@ class RequestQueue:
     def _count(self, field: ImagedField) -> None:
         self._by_rule[field.rule] += 1
         self._by_well[field.rule, field.well] += 1
-        light = light_seconds(self._plan, autofocus=field.autofocus)
+        light = light_seconds(self._plan, field)
         self._light[field.root] = self._light.get(field.root, 0.0) + light
 
     def _is_allowed(self, position: Position) -> bool:
@@ -138,7 +148,7 @@ class RequestQueue:
             if rule.most_per_well is not None and self._by_well[number, position.well] >= rule.most_per_well:
                 return SkipReason.WELL_LIMIT, number
         light = self._light.get(position.of or position.id, 0.0)
-        light += light_seconds(self._plan, autofocus=position.autofocus)
+        light += light_seconds(self._plan, _to_imaged(position))
         if light_s is not None and light > light_s * (1 + 1e-9):
             return SkipReason.LIGHT_BUDGET, light_s
         return None
@@ -156,7 +166,13 @@ def make_next_time_point(position: Position, began_s: float, plan: Plan) -> Requ
     return Request(following, 1.0, began_s + rule.every_s)
 
 
-def light_seconds(plan: Plan, *, autofocus: bool = False) -> float:
+def _to_imaged(position: Position) -> ImagedField:
+    root = position.of or position.id
+    return ImagedField(position.rule, position.well, root, position.autofocus, position.exposures)
+
+
+def light_seconds(plan: Plan, field: ImagedField) -> float:
     """Return how long light falls on a field while its four images are taken, and while its focus is looked for, s."""
-    focusing = FOCUS_IMAGES * plan.channels.of(0).exposure_ms if autofocus else 0.0
-    return (focusing + sum(plan.channels.of(index).exposure_ms for index in range(len(CHANNEL_NAMES)))) / 1000
+    planned = tuple(plan.channels.of(index).exposure_ms for index in range(len(CHANNEL_NAMES)))
+    exposures = field.exposures or planned
+    return ((FOCUS_IMAGES * exposures[0] if field.autofocus else 0.0) + sum(exposures)) / 1000

@@ -57,6 +57,11 @@ class RunResult:
         """Number of fields that were left out because a device failed; the next call tries them again."""
         return sum(each.reason == SkipReason.DEVICE for each in self.skipped)
 
+    @property
+    def to_try_again(self) -> bool:
+        """Whether the next call tries fields again: a device failed, or nobody agreed to change the objective."""
+        return any(each.reason in (SkipReason.DEVICE, SkipReason.OBJECTIVE) for each in self.skipped)
+
     def interrupt(self) -> None:
         """Record that a person or a signal interrupted the run; the first time counts."""
         self.interrupted = True

@@ -24,10 +24,15 @@ RESERVE_BYTES = 256 << 20
 _BYTES_PER_PIXEL = 2
 
 
+_PYRAMID = 4 / 3
+"""Size of a pyramid, in sizes of its full-size level."""
+
+
 def count_field_bytes(plan: Plan) -> int:
     """Return the bytes of the images of one field, uncompressed."""
     width, height = plan.microscope.frame
-    return width * height * len(CHANNEL_NAMES) * _BYTES_PER_PIXEL
+    levels = _PYRAMID if plan.images == "ome-zarr" else 1.0
+    return int(width * height * len(CHANNEL_NAMES) * _BYTES_PER_PIXEL * levels)
 
 
 def check_space(folder: Path, plan: Plan, fields: int) -> None:

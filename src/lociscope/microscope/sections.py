@@ -36,6 +36,12 @@ class Microscope(Section):
         30.0, gt=0, le=3600, description="Most seconds that one image may take, besides its exposure."
     )
 
+    turns: Literal["ask", "same-immersion", "all"] = Field(
+        "same-immersion",
+        description="Which changes of the objective happen without asking a person: none, those that keep the "
+        "immersion, or all.",
+    )
+
 
 class Objective(Section):
     """`[[objectives]]`: the objectives that may be used; the first is for the overview."""
@@ -44,6 +50,12 @@ class Objective(Section):
     label: str | None = Field(None, description="Its label in the turret; by default its name.")
     pixel_size: Positive | None = Field(
         None, description="Side of a pixel in µm; by default that of the configuration."
+    )
+    offset_um: Range = Field(
+        (0.0, 0.0), description="Added to the stage position with this objective, so that it shows the same place, µm."
+    )
+    immersion: Literal["air", "water", "glycerol", "silicone", "oil"] = Field(
+        "air", description="What is between it and the plate."
     )
     focus_um: float = Field(0.0, ge=-1e4, le=1e4, description="Added to the focus with this objective, µm.")
 
@@ -177,6 +189,19 @@ class Quality(Section):
         0.0,
         description="How far up and down to look for the focus of an unsharp field, to image it again, µm; 0: not.",
     )
+    shorten: int = Field(
+        0,
+        ge=0,
+        le=10,
+        description="How often a field with a saturated channel is imaged again, each time with half the exposure of "
+        "that channel.",
+    )
+    shortest_ms: Positive = Field(1.0, description="Shortest exposure that this may choose, ms.")
+    drift_um: Cost = Field(
+        0.0,
+        description="Most that the stage's drift is corrected by, µm: fields that are imaged again are registered on "
+        "their first image; 0: not. Needs the extra `cells`.",
+    )
     dark_fields: int = Field(
         0,
         ge=0,
@@ -202,6 +227,7 @@ class SpecimenPlan(Section):
     balance: float = Field(0.5, ge=0, le=1, description="How far rare locations are oversampled among the wells.")
     antibodies: dict[str, tuple[str, ...]] = Field({}, description="Locations by well, instead of random ones.")
     cell_line: str | None = Field(None, description="Cell line of every well; by default random for each well.")
+    drift: Range = Field((0.0, 0.0), description="How far the plate creeps along x and y, µm per minute.")
     pace: float = Field(0.0, ge=0, le=100, description="Seconds to wait for each simulated second; 0 does not wait.")
 
     def target(self, well: str) -> tuple[int, ...] | None:

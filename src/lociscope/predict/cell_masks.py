@@ -65,22 +65,38 @@ def write_masks(segmented: SegmentedField, cells: CellPredictions, folder: Path,
         LociscopeError: A file cannot be written.
     """
     stem = make_file_stem(segmented.field.id)
-    images = {"cells": segmented.labels}
-    if segmented.nuclei is not None:
-        images["nuclei"] = segmented.nuclei
     if "tiff" in formats:
-        for name, labels in images.items():
+        for name, labels in _name_labels(segmented).items():
             write_label_tiff(folder / f"{stem}.{name}.ome.tif", labels, find_pixel_size(segmented.field))
     if "zarr" in formats:
-        properties = [
-            {"label-value": int(number), "locations": _join_names(numbers)}
-            for number, numbers in zip(segmented.geometry.number, cells.predicted, strict=True)
-        ]
-        write_labelled_zarr(folder / f"{stem}.ome.zarr", segmented.field, images, {"cells": properties})
+        write_labelled_field(folder / f"{stem}.ome.zarr", segmented, cells)
     if "geojson" in formats:
         text = json.dumps(make_geojson(segmented, cells), allow_nan=False)
         with atomic_write(folder / f"{stem}.geojson") as part:
             part.write_text(text, encoding="utf-8")
+
+
+def write_labelled_field(path: Path, segmented: SegmentedField, cells: CellPredictions) -> None:
+    """Write a field as OME-Zarr with its cells and nuclei as labels, and the locations of each cell.
+
+    Args:
+        path: The folder; an older one is replaced.
+        segmented: The field and its cells.
+        cells: Their predictions.
+
+    Raises:
+        LociscopeError: The folder cannot be written.
+    """
+    properties = [
+        {"label-value": int(number), "locations": _join_names(numbers)}
+        for number, numbers in zip(segmented.geometry.number, cells.predicted, strict=True)
+    ]
+    write_labelled_zarr(path, segmented.field, _name_labels(segmented), {"cells": properties})
+
+
+def _name_labels(segmented: SegmentedField) -> dict[str, NDArray[np.int32]]:
+    images = {"cells": segmented.labels}
+    return images if segmented.nuclei is None else images | {"nuclei": segmented.nuclei}
 
 
 def make_file_stem(identifier: str) -> str:

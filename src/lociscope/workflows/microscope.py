@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lociscope.microscope.acquire import check_plan, require_limits, run_plan
 from lociscope.microscope.check import check_microscope
-from lociscope.microscope.configuration import Scale, check_bundle
+from lociscope.microscope.configuration import Scale, check_bundle, require_scikit_image
 from lociscope.microscope.describe import describe_plan, summarize_plan
 from lociscope.microscope.plan import SHIPPED, Mode, Plan
 from lociscope.predict.predictor import open_bundle
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from lociscope.microscope.check import Finding
+    from lociscope.microscope.finding import Finding
     from lociscope.microscope.loop import LoopObserver, SteeringLoop
     from lociscope.microscope.positions import Position
     from lociscope.microscope.program import Program
@@ -146,13 +146,16 @@ class _ProgressReport:
         self._progress(self._fields, self._planned)
 
 
-def check_on_microscope(plan: Plan, output: AnyPath, *, bundle: AnyPath | None = None) -> Iterator[Finding]:
+def check_on_microscope(
+    plan: Plan, output: AnyPath, *, bundle: AnyPath | None = None, fit: bool = False
+) -> Iterator[Finding]:
     """Walk through a plan on its microscope, and write what was found.
 
     Args:
         plan: The plan.
         output: The JSON file to write, when everything is checked.
         bundle: The bundle that judges the images, instead of the plan's.
+        fit: Whether to fit the calibration of the plan too.
 
     Yields:
         What was found, as it is found.
@@ -165,8 +168,10 @@ def check_on_microscope(plan: Plan, output: AnyPath, *, bundle: AnyPath | None =
     limits = require_limits(plan)
     predictor = open_bundle(as_path(bundle) or plan.bundle)
     check_bundle(plan, checked.scale, predictor.bundle)
+    if fit:
+        require_scikit_image("Fitting the calibration")
     found: list[Finding] = []
-    for finding in check_microscope(checked, limits, predictor):
+    for finding in check_microscope(checked, limits, predictor, fit=fit):
         found.append(finding)
         yield finding
     about = {"schema": 1, "passed": all(each.passed for each in found), "findings": [each.to_dict() for each in found]}

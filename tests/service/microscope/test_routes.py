@@ -120,3 +120,14 @@ def test_others_may_not_steer_without_a_key(board: Board, tiny_bundle: Path) -> 
     client = testclient.TestClient(create_microscope_app(settings, board), base_url="http://127.0.0.1")
     assert client.post("/stop").status_code == 401
     assert client.get("/", headers={"authorization": f"Bearer {'k' * 20}"}).status_code == 200
+
+
+def test_a_person_agrees_to_a_change_of_the_objective(client: Any, loop: SteeringLoop) -> None:
+    loop.proposals.ask_change("20x (air) to 63x (oil)")
+    text = client.get("/", headers=PAGE).text
+    assert "Change the objective from 20x (air) to 63x (oil)" in text
+    assert "fields//thumbnail" not in text
+    assert "3 proposals wait" in text
+    answer = client.post("/proposals/objective-1", data={"answer": "accept", "by": "Ada"})
+    assert answer.json()["change"] == "20x (air) to 63x (oil)"
+    assert loop.proposals.find_answer("objective-1") is True

@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 MIN_FIELDS = 20
 """Fewest fields from which the look of the channels is learned."""
 
-MIN_LOG_ODDS = 1.5
-"""Log odds, of the likeliest swap against the order of the file, from which a field is reported."""
+MIN_LOG_ODDS = 2.5
+"""Log odds, of the likeliest swap against the order of the file, from which a field is reported. With 5 of 56 real
+fields, 20 of 260 and 20 of 400 simulated ones swapped, in four draws each, precision is 1.00, 1.00 and 0.90, and recall
+1.00, 0.99 and 0.94."""
 
 _BANDS = (1, 3, 6, 10, 16, 24, 36, 54, 80, 128)
 """Spatial frequencies between which the power is measured, in cycles a field."""
@@ -153,12 +155,15 @@ def score_swaps(features: Sequence[ChannelFeatures]) -> tuple[np.ndarray, np.nda
     orders = np.stack([_arrange(planes, pairs, order) for order in (tuple(range(_N)), *_SWAPS)])
     answers = np.repeat(np.arange(len(orders)), len(features)).reshape(len(orders), -1)
     odds, swaps = np.zeros(len(features)), np.zeros(len(features), int)
-    for train, test in KFold(_FOLDS, shuffle=True, random_state=0).split(planes):
-        model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=2000))
-        model.fit(np.concatenate(orders[:, train]), answers[:, train].ravel())
-        likely = model.predict_log_proba(orders[0, test])
-        odds[test] = likely[:, 1:].max(axis=1) - likely[:, 0]
-        swaps[test] = likely[:, 1:].argmax(axis=1)
+    for _ in range(2):  # the second time without the fields that are likely swapped
+        ordered = odds <= 0
+        for train, test in KFold(_FOLDS, shuffle=True, random_state=0).split(planes):
+            learned = train[ordered[train]]
+            model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=2000))
+            model.fit(np.concatenate(orders[:, learned]), answers[:, learned].ravel())
+            likely = model.predict_log_proba(orders[0, test])
+            odds[test] = likely[:, 1:].max(axis=1) - likely[:, 0]
+            swaps[test] = likely[:, 1:].argmax(axis=1)
     return odds, swaps
 
 

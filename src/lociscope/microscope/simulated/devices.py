@@ -52,6 +52,7 @@ class SimulatedState:
         shutter_open: Whether the shutter is open.
         images: Number of images taken.
         clock: Simulated seconds since the start.
+        drift: How far the plate creeps, µm per minute along x and y.
     """
 
     plate: SimulatedPlate
@@ -69,6 +70,7 @@ class SimulatedState:
     shutter_open: bool = False
     images: int = 0
     clock: float = 0.0
+    drift: tuple[float, float] = (0.0, 0.0)
 
     def spend(self, seconds: float) -> None:
         """Advance the clock."""
@@ -78,7 +80,8 @@ class SimulatedState:
 
     def view(self) -> View:
         """Return what the camera sees."""
-        return View(self.x, self.y, self.z, self.pixel_sizes[self.objective], self.side, self.exposure)
+        x, y = (at + creep * self.clock / 60 for at, creep in zip((self.x, self.y), self.drift, strict=True))
+        return View(x, y, self.z, self.pixel_sizes[self.objective], self.side, self.exposure)
 
 
 class SimulatedCamera(SimpleCameraDevice):
@@ -235,7 +238,13 @@ def open_simulated_core(plan: Plan, scale: Scale) -> tuple[UniMMCore, SimulatedS
     sizes = tuple(scale.pixel_size[each.name] for each in plan.objectives)
     specimen = plan.specimen
     state = SimulatedState(
-        SimulatedPlate(plan, min(sizes)), plan.timing, specimen.pace, sizes, scale.frame[0], specimen.seed
+        SimulatedPlate(plan, min(sizes)),
+        plan.timing,
+        specimen.pace,
+        sizes,
+        scale.frame[0],
+        specimen.seed,
+        drift=specimen.drift,
     )
     core = UniMMCore()
     turret = SimulatedTurret(state, [each.label or each.name for each in plan.objectives])
