@@ -7,7 +7,8 @@ fields and fields that resemble no other are curves: recall by the width of the 
 the share of a picture of no cell that is mixed in. Wrong labels are judged by average precision (goal: 0.8 of 5 %).
 
 Each kind is planted 20 times, from subtle to plain, each time on another field. A label is made wrong by replacing it
-with another. A finding on a field with another fault, or with none, counts as false. Real fields are found by
+with another. A finding on a field with another fault, or with none, counts as false; but a field that has as many
+white pixels by itself as the least saturated of the planted ones counts as saturated. Real fields are found by
 LOCISCOPE_REAL_DATA; there are 56, so that each kind is planted 5 times in each of four Catalogs; without them only
 `simulated` is measured. The faults that real fields have of their own count as false, too.
 """
@@ -60,6 +61,8 @@ KINDS = {
 STRICT = ("duplicates", "swapped", "blank", "saturated")
 ROUNDS = 4
 """Catalogs of real fields, each with a part of the faults of each kind."""
+LEAST_SATURATED = 0.015
+"""Share of clipped pixels of the subtlest saturated field."""
 SWAPS = ([1, 0, 2, 3], [0, 2, 1, 3], [2, 1, 0, 3], [0, 1, 3, 2])
 WIDTHS = (0.5, 1.0, 2.0, 4.0, 8.0)
 SHARES = (0.25, 0.5, 0.75, 1.0)
@@ -97,7 +100,7 @@ def blur(pixels: np.ndarray, sigma: float) -> np.ndarray:
 
 def saturate(pixels: np.ndarray, number: int) -> np.ndarray:
     """The protein with 1.5 to 20 % of its pixels clipped."""
-    share = 0.015 * (0.2 / 0.015) ** (number / (EACH - 1))
+    share = LEAST_SATURATED * (0.2 / LEAST_SATURATED) ** (number / (EACH - 1))
     made = pixels.copy()
     limit = max(float(np.quantile(pixels[..., 1], 1 - share)), 1.0)
     made[..., 1] = np.clip(pixels[..., 1] * (255 / limit), 0, 255)
@@ -156,6 +159,8 @@ class Planted:
         """Write a field with a fault, or with none if `kind` is empty; `place` counts the faults of its kind."""
         if kind:
             self.planted[kind].add(name)
+        elif ((pixels == np.iinfo(pixels.dtype).max).mean(axis=(0, 1)) >= LEAST_SATURATED).any():
+            self.planted["saturated"].add(name)
         if kind == "duplicates":
             other = f"{name}-copy"
             self.planted[kind].add(other)

@@ -54,8 +54,8 @@ def make_watch(seen: list[tuple[DriftReport | None, str]]) -> Callable[..., Drif
         return Sample("the reference", joined.ids, locations, rows, None, bundle)
 
     def make(alarm: str | None = None, sent: list[str] | None = None) -> DriftWatch:
-        told: list[str] = [] if sent is None else sent
-        return DriftWatch(SIZE, find, 0.01, None, alarm, lambda *found: seen.append(found), told.append)
+        messages: list[str] = [] if sent is None else sent
+        return DriftWatch(SIZE, find, 0.01, None, alarm, lambda *found: seen.append(found), messages.append)
 
     return make
 
