@@ -135,7 +135,8 @@ class Command:
         if self.name == "serve":
             return self.number
         if self.name == "microscope":
-            return len(list(self.folder.glob("out/**/*.tif*")))
+            decisions = self.folder / "out" / "decisions.jsonl"
+            return len(decisions.read_text("utf-8").splitlines()) if decisions.exists() else 0
         return len(list(self.folder.glob("out.parts/*.npz"))) + (self.folder / "out.csv").exists()
 
     def end(self) -> tuple[float, int]:
