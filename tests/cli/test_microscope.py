@@ -226,6 +226,7 @@ def test_the_example_of_the_docs_runs(lociscope: Command, tmp_path: Path, monkey
     assert {line["well"] for line in asked[:8]} == {"A1"}  # the well of the nucleolar antibody
 
 
+@pytest.mark.slow
 def test_proposals_are_answered_on_stdin(process: Command, plan: Path, tmp_path: Path) -> None:
     given, out, err = process("microscope", "run", plan, "-o", "here", "--mode", "propose", stdin="y\nn\n")
     assert (given, out.split(";")[0].strip()) == (0, "3 fields in here, 1 requested by rules")

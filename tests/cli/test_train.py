@@ -326,6 +326,7 @@ def test_folds_are_trained_joined_and_resumed(
     assert lociscope(*words)[2].endswith("'out' holds 2 folds. Name another folder with --output.\n")
 
 
+@pytest.mark.slow
 def test_folds_of_the_features_recipe(lociscope: Command, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     small = ("data.fields=12", "data.simulated_size=128", "network.trees=3", "network.head=linear")
     words = ["train", "features", *(word for setting in small for word in ("-s", setting)), "--folds", "2", "-o", "out"]

@@ -141,6 +141,7 @@ def test_only_budget_and_time_limit_may_change(
         run_plan(make_plan(change), predictor, done[0])
 
 
+@pytest.mark.slow
 def test_a_larger_budget_resumes_a_run(make_plan: Any, predictor: Predictor, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert run_plan(make_plan({"budget.fields": 3}), predictor, out).fields == 3

@@ -12,6 +12,7 @@ from fixtures.pixels import patches
 from lociscope.artifacts.bundle import read_bundle
 from lociscope.images.discovery.sources import find_fields
 from lociscope.images.io.read import read_field
+from lociscope.images.statistics import compute_statistics
 from lociscope.labels import LABELS
 from lociscope.predict.predictor import open_bundle
 from lociscope.prediction_log.log import open_log
@@ -235,6 +236,22 @@ def test_the_interface_is_described_for_readers_and_machines(serve: Serve, tmp_p
         assert text in page
     assert '<span data-root="./">http://localhost:8000/</span>predict' in page
     assert schema["servers"] == [{"url": "."}]
+
+
+def test_statistics_are_computed_only_where_they_are_recorded(
+    serve: Serve, make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    computed = []
+
+    def compute(*given: Any) -> np.ndarray:
+        computed.append(given)
+        return compute_statistics(*given)
+
+    monkeypatch.setattr("lociscope.predict.predictor.compute_statistics", compute)
+    assert serve().post("/predict", files=make.form(make.planes())).status_code == 200
+    assert computed == []
+    assert serve(log=str(tmp_path / "log.db")).post("/predict", files=make.form(make.planes())).status_code == 200
+    assert len(computed) == 1
 
 
 def test_the_log_keeps_what_was_predicted_and_not_the_examples(serve: Serve, make: Any, tmp_path: Path) -> None:

@@ -210,6 +210,7 @@ def test_more_idle_connections_than_files_keep_nobody_out(tiny_bundle: Path) -> 
                 each.close()
 
 
+@pytest.mark.slow
 def test_sixteen_clients_each_get_their_own_field_and_the_log_all(
     served: Any, make: Any, tiny_bundle: Path, tmp_path: Path
 ) -> None:

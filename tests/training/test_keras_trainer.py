@@ -262,6 +262,7 @@ def test_patience_ends_a_training_also_after_a_cut(tmp_path: Path) -> None:
     assert len(losses) - (int(np.argmin(losses)) + 1) == 2
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_nan_stops_with_advice(tmp_path: Path) -> None:
     with pytest.raises(LociscopeError, match=r"diverged\. Try another Run with a tenth of the learning_rate, 1[.;]"):
         train(
@@ -314,7 +315,8 @@ def test_too_little_memory_says_what_to_try(
         train(tmp_path / "run", batch=batch)
 
 
-@pytest.mark.parametrize("loss", ["soft_f1", pytest.param("asymmetric", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("loss", ["soft_f1", "asymmetric"])
 def test_every_loss_teaches(tmp_path: Path, loss: str) -> None:
     run = train(tmp_path / "run", loss=loss, epochs=8, batch=4, learning_rate=0.05, schedule="constant", augment=STILL)
     losses = [row["val_loss"] for row in run.read_history()]

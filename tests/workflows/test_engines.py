@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
 
 
+@pytest.mark.slow
 def test_engines_by_name() -> None:
     assert choose_engine("local") is predict_sources
     pytest.importorskip("ray.data")

@@ -138,7 +138,7 @@ def _add_jobs(state: AppState, jobs: JobService) -> AppState:
 
     def report(field: Field, predictions: Predictions, prepared: PreparedField, bundle: str) -> None:
         state.metrics.count_predictions(predictions)
-        state.record(predictions, prepared.statistics[None], bundle)
+        state.record(predictions, prepared, bundle)
         if state.candidate is not None:
             state.candidate.offer(field, predictions, bundle)
 

@@ -209,25 +209,25 @@ def example_to_json(example: Example) -> dict[str, Any]:
 
 
 def _predict_upload(form: FormData, state: AppState, with_picture: bool) -> FieldResult:
-    """Read and predict the upload of a form, in a thread of the pool."""
+    """Read, predict and record the upload of a form, in a thread of the pool."""
     texts = {name: str(form.get(name, "")) for name in FIELD_TEXTS}
     files = [UploadedFile(each.filename, each.file) for _, each in form.multi_items() if isinstance(each, UploadFile)]
     with store_files(files) as folder:
         source = find_field(folder, parse_rules(**texts))
         candidate = state.candidate
-        return predict_field(
+        outcome = predict_field(
             source,
             state.model.predictor if candidate is None else candidate.choose(source.id),
             with_picture=with_picture,
-            embeddings=state.wants_embeddings,
+            embeddings=state.records,
             offer=None if candidate is None else candidate.offer,
         )
+    state.record(outcome.predictions, outcome.prepared, outcome.answer.bundle.sha256)
+    return outcome
 
 
 async def _respond(request: Request, state: AppState, outcome: FieldResult, shown: Example | None) -> Response:
     state.metrics.count_field(outcome.answer)
-    if shown is None:
-        state.record(outcome.predictions, outcome.prepared.statistics[None], outcome.answer.bundle.sha256)
     if outcome.picture is None:
         return Response(outcome.answer.model_dump_json(), media_type="application/json")
     values = describe_answer(outcome.answer) | {"picture": outcome.picture, "example": shown}

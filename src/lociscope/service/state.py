@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import numpy as np
     from starlette.requests import Request
 
     from lociscope.artifacts.predictions import Predictions
     from lociscope.microscope.board import Board
+    from lociscope.predict.predictor import PreparedField
     from lociscope.prediction_log.log import PredictionLog
     from lociscope.prediction_log.writer import LogWriter
     from lociscope.review.store import ReviewStore
@@ -59,18 +59,23 @@ class AppState:
     board: Board | None = None
 
     @property
-    def wants_embeddings(self) -> bool:
-        """Return whether anything uses the embeddings of predicted fields."""
+    def records(self) -> bool:
+        """Return whether predicted fields are logged, or compared with a reference."""
         return self.log is not None or self.drift is not None
 
-    def record(self, predictions: Predictions, statistics: np.ndarray, bundle: str) -> None:
-        """Pass a predicted field on to the log, and to the comparison with the reference; never waits.
+    def record(self, predictions: Predictions, prepared: PreparedField, bundle: str) -> None:
+        """Pass a predicted field on to the log, and to the comparison with the reference, if there are any.
+
+        Waits for neither, but computes the field's statistics: call it from the thread that predicted.
 
         Args:
             predictions: Its predictions.
-            statistics: Its statistics, (1, k) float32.
+            prepared: The field.
             bundle: The sha256 of the bundle that predicted.
         """
+        if not self.records:
+            return
+        statistics = prepared.statistics[None]
         self.log_writer.add(predictions, statistics, bundle=bundle)
         if self.drift is not None:
             self.drift.add(predictions, statistics, bundle=bundle)

@@ -99,7 +99,7 @@ def run_microscope(
         program: Decides about each field in place of the plan's rules: called with its position and its
             `lociscope.microscope.conditions.Facts`, it yields a `useq.MDAEvent` for each field to image next.
         observers: Receive what happens, such as the live page.
-        progress: Called after each field, with the number of planned fields as total.
+        progress: Called after each field; the total is that of the planned fields and of the requested ones so far.
 
     Returns:
         The result; a failed device and an interrupt are reported in it.
@@ -123,7 +123,7 @@ def run_microscope(
 
 
 class _ProgressReport:
-    """Reports the number of imaged fields.
+    """Reports the number of imaged fields, beside that of the planned ones and of those that were requested so far.
 
     Args:
         progress: Called after each field.
@@ -133,17 +133,19 @@ class _ProgressReport:
     answers = False
 
     def __init__(self, progress: ProgressCallback, planned: int) -> None:
-        self._progress, self._planned = progress, planned
+        self._progress, self._total = progress, planned
         self._fields = 0
 
     def on_started(self, loop: SteeringLoop) -> None:
         """Count the fields of earlier calls."""
         self._fields = len(loop.journal.lines)
+        self._total += sum(line.get("of") is not None for line in loop.journal.lines)
 
     def on_field(self, line: Mapping[str, Any], pixels: np.ndarray) -> None:
         """Report a field."""
         self._fields += 1
-        self._progress(self._fields, self._planned)
+        self._total += line.get("of") is not None
+        self._progress(self._fields, self._total)
 
 
 def check_on_microscope(

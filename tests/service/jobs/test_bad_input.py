@@ -93,6 +93,7 @@ def test_a_zip_with_a_password(client: Any, make: Any, no_trace: Callable[[], No
     no_trace()
 
 
+@pytest.mark.slow
 def test_a_thousand_files(client: Any, make: Any, tmp_path: Path, no_trace: Callable[[], None]) -> None:
     words = {f"{k}.txt": b"words" for k in range(1000)}
     assert client.post("/predict", files=make.form(words)).status_code == 400
