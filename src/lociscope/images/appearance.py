@@ -16,6 +16,7 @@ import numpy as np
 from lociscope.channels import BLUE, CHANNEL_NAMES, RED, YELLOW
 from lociscope.images.bit_masks import count_squares, dilate, mark_all, pack_mask, unpack_mask
 from lociscope.images.otsu import find_bright
+from lociscope.images.products import sum_products_of_rows
 from lociscope.images.quality import PAIRS
 from lociscope.images.scale import block_mean
 
@@ -120,10 +121,10 @@ def _measure_planes(planes: np.ndarray) -> Iterator[float]:
     terms = np.take(whole, plan.order, axis=1)
     power = terms.real**2 + terms.imag**2
     bands = np.split((terms * plan.weight).view(np.float32), plan.edges, axis=1)
-    products = np.stack([band @ band.T for band in bands])
+    products = np.stack([sum_products_of_rows(band, band) for band in bands])
     sums = np.maximum(np.diagonal(products, axis1=1, axis2=2).T, 1e-9)
     steps = np.diff(np.log(sums), axis=1)
-    turned = power @ plan.turns
+    turned = sum_products_of_rows(power, plan.turns)
     total = np.maximum(turned[:, 4], 1e-9)
     direction = np.log(np.hypot(turned[:, 0], turned[:, 1]) / total + _LEAST_DIRECTION)
     cross = np.log(np.hypot(turned[:, 2], turned[:, 3]) / total + _LEAST_DIRECTION)
@@ -146,7 +147,7 @@ class _SpectrumPlan(NamedTuple):
         order: (terms,): which terms of a transform count, by frequency.
         weight: (terms,): the square root of how often each term occurs in the whole transform; 0 outside all bands.
         edges: Where each band but the first begins among the ordered terms.
-        turns: (terms, 5): cosine and sine of the double and of the fourfold angle of each term, and 1, times its
+        turns: (5, terms): cosine and sine of the double and of the fourfold angle of each term, and 1, times its
             squared frequency; zero at low frequencies.
         rings: Where each ring, terms of one frequency in whole cycles, begins among the ordered terms.
         terms: Number of terms of each ring.
@@ -169,7 +170,7 @@ def _plan_spectrum(side: int) -> _SpectrumPlan:
     twice = np.where((x == 0) | (x == side / 2), 1.0, 2.0).ravel()
     fine = twice * ((radius >= BANDS[1]) & (radius < BANDS[-1])) * radius**2
     waves = (np.cos(2 * angle), np.sin(2 * angle), np.cos(4 * angle), np.sin(4 * angle), np.ones_like(angle))
-    turns = np.stack([fine * each for each in waves], axis=1)
+    turns = np.stack([fine * each for each in waves])
     ring = np.minimum(radius.astype(int), BANDS[-1])
     order = np.argsort(ring, kind="stable")
     order = order[np.searchsorted(ring[order], BANDS[0]) :]
@@ -179,7 +180,7 @@ def _plan_spectrum(side: int) -> _SpectrumPlan:
     seen = np.flatnonzero(counts[_MIN_RING + 1 :]) + _MIN_RING + 1
     rings = np.searchsorted(ring[order], seen)
     return _SpectrumPlan(
-        wave[:, None] * wave, order, weight, edges, turns[order].astype(np.float32), rings, counts[seen]
+        wave[:, None] * wave, order, weight, edges, turns[:, order].astype(np.float32), rings, counts[seen]
     )
 
 
@@ -197,7 +198,7 @@ def _measure_nuclei(planes: np.ndarray) -> Iterator[float]:
     near = unpack_mask(dilate(bits, mark_all(*shape), line, _RING), *shape)
     parts = np.stack([nuclei, ~near, near & ~nuclei]).reshape(3, -1).astype(np.float32)
     sizes = parts.sum(axis=1)
-    means = (planes[[RED, YELLOW]].reshape(2, -1) + 2) @ parts.T / np.maximum(sizes, 1)
+    means = sum_products_of_rows(planes[[RED, YELLOW]].reshape(2, -1) + 2, parts) / np.maximum(sizes, 1)
     for within, outside, ring in means:
         around = ring if sizes[2] else 1.0
         yield float(np.log(within / around)) if sizes[0] else 0.0

@@ -13,6 +13,7 @@ import numpy as np
 
 from lociscope.images.broken_lines import replace_lines
 from lociscope.images.outliers import replace_outliers
+from lociscope.images.products import sum_products
 from lociscope.images.scale import block_mean, percentiles, percentiles_of_sorted, resize
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def measure_structure(plane: np.ndarray) -> float:
         return 1.0
     rest = plane - plane.mean(axis=0)
     rest -= plane.mean(axis=1, keepdims=True) - plane.mean()
-    variance = float(np.vdot(rest, rest)) / rest.size
+    variance = sum_products(rest, rest) / rest.size
     if variance <= 0:
         return 0.0
     found = min(_sum_diagonal_products(rest)) / ((plane.shape[0] - 1) * (plane.shape[1] - 1)) / variance
@@ -137,8 +138,8 @@ def _sum_diagonal_products(plane: np.ndarray) -> tuple[float, float]:
     """
     width = plane.shape[1]
     flat, first, last = plane.ravel(), plane[:, 0], plane[:, -1]
-    falling = float(flat[: -width - 1] @ flat[width + 1 :]) - float(last[:-2] @ first[2:])
-    rising = float(flat[: 1 - width] @ flat[width - 1 :]) - float(first @ last)
+    falling = sum_products(flat[: -width - 1], flat[width + 1 :]) - sum_products(last[:-2], first[2:])
+    rising = sum_products(flat[: 1 - width], flat[width - 1 :]) - sum_products(first, last)
     return falling, rising
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from lociscope.channels import BLUE, CHANNEL_NAMES, RED
 from lociscope.images.bit_masks import fill, mark_edge, pack_mask
 from lociscope.images.otsu import find_bright, find_threshold, make_histogram
+from lociscope.images.products import sum_products_of_rows
 from lociscope.images.scale import percentiles, percentiles_of_sorted
 from lociscope.warnings import FieldWarning, WarningKind
 
@@ -258,7 +259,7 @@ def _order_by_frequency(side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def _correlate(planes: np.ndarray) -> tuple[float, ...]:
     values = planes[:, ::4].reshape(len(planes), -1).astype(np.float32)  # every fourth row gives the same correlations
     values -= values.mean(axis=1, keepdims=True)
-    products = values @ values.T
+    products = sum_products_of_rows(values, values)
     spread = np.sqrt(np.diag(products))
     return tuple(
         float(products[one, two] / (spread[one] * spread[two])) if spread[one] * spread[two] > 0 else 0.0

@@ -134,9 +134,9 @@ def _write_column_means(rows: np.ndarray, n: int, factor: np.float32, means: np.
         for channel in range(alternating):
             np.multiply(sums.view(kind)[:, channel::alternating], factor, out=means[channel], dtype=np.float32)
         return
-    blocks = np.asarray(rows, kind if kind.kind == "f" else np.float32).reshape(-1, n * alternating)
-    sums = blocks @ _ones(n, alternating, blocks.dtype)
-    np.multiply(sums.T.reshape(means.shape), factor, out=means, casting="same_kind")
+    blocks = np.asarray(rows, kind if kind.kind == "f" else np.float32).reshape(len(rows), -1, n * alternating)
+    sums = blocks @ _ones(n, alternating, blocks.dtype)  # line by line: BLAS uses several threads for larger products
+    np.multiply(np.moveaxis(sums, -1, 0), factor, out=means, casting="same_kind")
 
 
 @lru_cache(maxsize=8)
