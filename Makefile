@@ -45,21 +45,22 @@ $(READY): $(UV) requirements/dev.txt pyproject.toml
 demo: $(READY) ## set up, then tell the whole story in miniature; prints the path of a report
 	@$(BIN)/lociscope demo -o $(DEMO)
 
+# One thread of BLAS for each process of pytest: with more, they wait for each other on the same cores.
 test: $(READY) ## set up, then run the tests (minutes)
-	$(BIN)/pytest -m "not slow" -n 2 --dist loadfile
+	OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -m "not slow" -n 2 --dist loadfile
 
 coverage: $(READY) ## the same tests, and the share of lines that they run, which has a floor
-	$(BIN)/pytest -m "not slow" -n 2 --dist loadfile --cov --cov-report=term
+	OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -m "not slow" -n 2 --dist loadfile --cov --cov-report=term
 
 test-all: $(READY) ## every test: also browsers, database servers, documented commands, other interpreters
-	$(BIN)/pytest -n 2 --dist loadfile --cov --cov-report=term
+	OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --cov --cov-report=term
 	$(MAKE) test-matrix test-lowest test-napari test-camacq
 
 test-matrix: ## the tests on every supported Python that is present
 	@for version in $(VERSIONS); do $(MAKE) --no-print-directory test-$$version || exit 1; done
 
 test-lowest: .venvs/lowest/.ready ## the tests with the oldest releases that pyproject.toml allows
-	.venvs/lowest/bin/pytest -m "not slow" -n 2 --dist loadfile
+	OPENBLAS_NUM_THREADS=1 .venvs/lowest/bin/pytest -m "not slow" -n 2 --dist loadfile
 
 test-napari: .venvs/napari/.ready ## the tests of the napari plugin, headless, in an environment with Qt
 	QT_QPA_PLATFORM=offscreen .venvs/napari/bin/pytest -p no:napari -p no:npe2 tests/napari_plugin
@@ -71,7 +72,7 @@ test-camacq: $(UV) ## the tests of the camacq plugin, inside camacq, which needs
 
 $(VERSIONS:%=test-%): test-%: $(UV)
 	@if $(PYTHON_$*) --version >/dev/null 2>&1; then \
-	  $(MAKE) --no-print-directory .venvs/$*/.ready && .venvs/$*/bin/pytest -m "not slow" -n 2 --dist loadfile; \
+	  $(MAKE) --no-print-directory .venvs/$*/.ready && OPENBLAS_NUM_THREADS=1 .venvs/$*/bin/pytest -m "not slow" -n 2 --dist loadfile; \
 	else echo "'$(PYTHON_$*)' does not run here: Python $* is not tested. Pass PYTHON_$*=/path/to/python3."; fi
 
 .venvs/camacq/.ready: $(UV) requirements/camacq.txt pyproject.toml
