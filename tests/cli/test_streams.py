@@ -132,7 +132,8 @@ def interrupted(environment: dict[str, str], folder: Path, *signals: signal.Sign
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals")
-@pytest.mark.parametrize("name", ["SIGINT", slow("SIGTERM"), slow("SIGHUP")])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_an_interrupt_keeps_what_was_predicted(
     process: Command, environment: dict[str, str], fields: Path, tmp_path: Path, name: str
 ) -> None:

@@ -44,7 +44,8 @@ def picture(size: int) -> np.ndarray:
     return levels.astype(np.float32)[None] / 255
 
 
-@pytest.mark.parametrize("size", [224, pytest.param(225, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [224, 225])
 def test_logits_are_those_of_the_published_network(size: int) -> None:
     model = lite_classifier(size)
     logits = np.asarray(model(picture(size), training=False))[0]

@@ -247,6 +247,7 @@ def _predicted(predictor: Any, files: dict[str, bytes]) -> np.ndarray:
     return probability
 
 
+@pytest.mark.slow
 def test_a_promotion_is_taken_up_without_dropping_a_request(
     served: Any, make: Any, make_bundle: MakeBundle, tmp_path: Path
 ) -> None:

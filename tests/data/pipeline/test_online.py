@@ -22,6 +22,7 @@ def online(workers: int = 1) -> OnlineSimulation:
     return OnlineSimulation(RECIPE.data, first=2, count=8, workers=workers)
 
 
+@pytest.mark.slow
 def test_every_epoch_has_fields_of_its_own() -> None:
     simulated = list(islice(online().batches(4, 0), 4))
     numbers = [range(2, 6), range(6, 10), range(10, 14), range(14, 18)]  # two steps in an epoch of 8

@@ -235,6 +235,7 @@ def test_a_study_resumes_after_its_time_limit(tmp_path: Path) -> None:
 # === Pruning ===
 
 
+@pytest.mark.slow
 def test_losses_of_another_kind_are_not_compared_with(tmp_path: Path) -> None:
     choices: Space = {"train.loss": Choice(values=("bce", "focal"))}
 
